@@ -1,0 +1,63 @@
+"""Real servers for tests: Redis as production starts it, and a Kafka broker where there is Java."""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import redis
+
+from engine.logs import redis_server
+
+
+@dataclass
+class RedisProcess:
+    process: "subprocess.Popen[bytes]"
+    data: Path
+    url: str
+    socket: Path
+
+    def client(self) -> redis.Redis:
+        return redis.Redis.from_url(self.url)
+
+    def flush(self) -> None:
+        with self.client() as client:
+            client.flushall()
+
+    def kill(self) -> None:
+        """kill -9, as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        redis_server.stop(self.process)
+
+    def restart(self) -> None:
+        """The same data again, after `kill` or `stop`."""
+        self.process = start_redis(self.data).process
+
+
+def start_redis(data: Path, maxmemory: str = "512mb") -> RedisProcess:
+    process = redis_server.start(data, maxmemory=maxmemory)
+    url = redis_server.url(data)
+    redis_server.wait_ready(process, url, data / "redis.log")
+    return RedisProcess(process, data, url, redis_server.socket_of(data))
+
+
+@pytest.fixture(name="redis_server", scope="session")
+def redis_server_of_the_session() -> Iterator[RedisProcess]:
+    data = Path(tempfile.mkdtemp(prefix="laike-redis-"))
+    server = start_redis(data)
+    yield server
+    server.stop()
+    shutil.rmtree(data, ignore_errors=True)
+
+
+@pytest.fixture
+def redis_empty(redis_server: RedisProcess) -> RedisProcess:
+    """The session's Redis with nothing in it."""
+    redis_server.flush()
+    return redis_server

@@ -1,0 +1,42 @@
+"""Redis as we start it: what it acknowledged survives kill -9, and a failed start says why."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.logs import redis_server
+from tests.fixtures_logs import start_redis
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="laike-redis-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def test_what_was_acknowledged_survives_kill_9(folder: Path) -> None:
+    server = start_redis(folder)
+    with server.client() as client:
+        for i in range(100):
+            client.set(f"k{i}", i)
+    server.kill()
+    server.restart()
+    with server.client() as client:
+        assert client.dbsize() == 100
+        assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+    assert redis_server.stop(server.process) == 0
+
+
+def test_a_failed_start_names_the_reason(folder: Path) -> None:
+    (folder / "appendonly.aof").write_bytes(b"this is no append-only file")
+    with pytest.raises(redis_server.RedisFailed, match="Bad file format"):
+        start_redis(folder)
+
+
+def test_a_socket_path_too_long_is_refused_before_the_start(folder: Path) -> None:
+    with pytest.raises(redis_server.RedisFailed, match="shorter folder"):
+        redis_server.start(folder / ("x" * 120))
