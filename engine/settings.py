@@ -15,27 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-import msgspec
-
 Clock = Literal["wall", "record"]
 SECRET_BYTES_MIN = 16
 
 
 class SettingsError(ValueError):
     """The process was started with something that cannot work."""
-
-
-class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """One sender of events: a browser's key is public and may not assert orders or consent."""
-
-    name: str
-    write_key: str
-    kind: Literal["browser", "server"] = "browser"
-
-    @property
-    def trusted(self) -> bool:
-        """Whether this sender may speak of orders, refunds, points and consent."""
-        return self.kind == "server"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +39,7 @@ class Settings:
     worker_count: int = 1
     host: str = "127.0.0.1"
     port: int = 8000
-    sources: tuple[Source, ...] = ()
+    sources: Path | None = None  # who may send; None: sources.json in the data folder
     webhook: str = ""  # where the webhook channel posts; empty: that channel is off
     memory_mb: int = 1024  # Redis' bound in the embedded engine
 
@@ -77,14 +62,17 @@ class Settings:
         data = Path(values.setdefault("data", Path(".laike")))
         if "secret" not in values:
             values["secret"] = read_secret(Path(environ.get("LAIKE_SECRET_FILE", data / "secret")))
-        if "sources" not in values:
-            file = Path(environ.get("LAIKE_SOURCES", data / "sources.json"))
-            values["sources"] = read_sources(file) if file.exists() else ()
         return cls(**values)
 
     def environment(self) -> dict[str, str]:
         """The LAIKE_* variables that make a child process load the same settings."""
-        return {_variable(name): str(getattr(self, name)) for name in sorted(_PLAIN)}
+        values = {name: getattr(self, name) for name in sorted(_PLAIN)}
+        return {_variable(name): str(value) for name, value in values.items() if value is not None}
+
+    @property
+    def sources_file(self) -> Path:
+        """Where the senders and their write keys stand."""
+        return self.sources or self.data / "sources.json"
 
     @property
     def embedded(self) -> bool:
@@ -115,27 +103,6 @@ def make_secret(path: Path) -> bytes:
     return read_secret(path)
 
 
-def read_sources(path: Path) -> tuple[Source, ...]:
-    """The senders in `path`: JSON, a list of {name, write_key, kind: browser|server}."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=tuple[Source, ...])
-    except (OSError, msgspec.DecodeError) as wrong:
-        told = f"{path}: {wrong}; expected a list of {{name, write_key, kind: browser|server}}"
-        raise SettingsError(told) from None
-
-
-def make_sources(path: Path) -> tuple[Source, ...]:
-    """The senders in `path`; a first browser key and a first server key if there are none."""
-    if not path.exists():
-        made = [
-            Source(name="web", write_key="web_" + secrets.token_hex(8)),
-            Source(name="shop", write_key="shop_" + secrets.token_hex(16), kind="server"),
-        ]
-        path.touch(mode=0o600)
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n")
-    return read_sources(path)
-
-
 _NUMBERS = {
     "shards": (1, 1024),
     "worker_index": (0, 1023),
@@ -143,7 +110,7 @@ _NUMBERS = {
     "port": (0, 65535),
     "memory_mb": (64, 1 << 20),
 }
-_PATHS = ("data", "rules")
+_PATHS = ("data", "rules", "sources")
 _TEXTS = ("log", "redis", "clickhouse", "clock", "host", "webhook")
 _PLAIN = frozenset([*_NUMBERS, *_PATHS, *_TEXTS])
 _URLS = {
@@ -212,7 +179,4 @@ def _faults(told: Settings) -> list[str]:
         faults.append(f"worker_count is {told.worker_count}: {most}")
     if len(told.secret) < SECRET_BYTES_MIN:
         faults.append(f"the secret has {len(told.secret)} bytes: at least {SECRET_BYTES_MIN}")
-    keys = [source.write_key for source in told.sources]
-    if len(set(keys)) < len(keys) or "" in keys:
-        faults.append("sources: each needs a write_key of its own")
     return faults
