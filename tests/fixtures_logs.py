@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from engine.logs import redis_server
+from engine.logs import broker, redis_server
 
 
 @dataclass
@@ -61,3 +62,24 @@ def redis_empty(redis_server: RedisProcess) -> RedisProcess:
     """The session's Redis with nothing in it."""
     redis_server.flush()
     return redis_server
+
+
+@pytest.fixture(scope="session")
+def kafka_broker() -> Iterator[broker.Broker]:
+    if why := broker.missing():
+        pytest.skip(why)
+    folder = Path(tempfile.mkdtemp(prefix="laike-kafka-"))
+    try:
+        node = broker.Broker(folder)
+        node.wait_ready()
+    except broker.BrokerFailed as failed:
+        pytest.skip(str(failed))
+    yield node
+    node.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def kafka_log_url(kafka_broker: broker.Broker) -> str:
+    """The address of a log with nothing in it: a topic of this test's own, not yet made."""
+    return f"kafka://{kafka_broker.bootstrap}/t{uuid.uuid4().hex[:12]}"
