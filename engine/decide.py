@@ -1,0 +1,107 @@
+"""The one pure function: a customer and a record in; the customer, decisions and letters out.
+
+Must live here: the order in which a record is applied. Must not: IO, clocks, randomness. The
+worker, the rule tests, the backtest and the fault simulator are its callers:
+
+    customer = Customer.decode(cid, blob, REGISTRY)
+    decide(customer, event, moment, effects)      an event of this customer
+    wake_up(customer, moment, effects)            a tick: what is due by the log time fires
+    receive(customer, letter, moment, effects)    a letter that has arrived
+    alarm(customer, moment)                       when to wake it next (ms), 0 for never
+
+`moment` holds log time, offset, rules and scores; `effects` collects decisions, letters, facts.
+A customer's timers that are due by the log time fire before his record is applied.
+"""
+
+from typing import Any
+
+from engine.effects import Effects, Letter, Moment
+from engine.examples import deadline, expire, observe
+from engine.identity import forwarded, link, receive_claim, receive_state
+from engine.ids import birth_id, event_hash
+from engine.journal import Identity, Seen, remember, seen_before
+from engine.journey import listen, next_alarm, wake
+from features import catalog
+from features.customer import Customer
+from features.events import Event
+from features.events import decode as decode_event
+from features.events import encode as encode_event
+from rules.model import PAID
+
+DUPLICATE = "duplicate"
+FORWARDED = "forwarded"
+PROCESSED = "processed"
+
+
+def decide(customer: Customer, event: Event, moment: Moment, effects: Effects) -> str:
+    """Apply one event; says whether it was processed, a duplicate, or forwarded."""
+    wake_up(customer, moment, effects)
+    identity: Identity = customer.state("identity")
+    if identity.moved_to:
+        body = {"value": encode_event(event).decode(), "path": [customer.cid]}
+        effects.letters.append(Letter(identity.moved_to, "event", body, moment.offset))
+        return FORWARDED
+    return _apply(customer, event, moment, effects)
+
+
+def _apply(customer: Customer, event: Event, moment: Moment, effects: Effects) -> str:
+    identity: Identity = customer.state("identity")
+    if not identity.birth:
+        identity.birth = birth_id(customer.cid)
+        customer.touch("identity")
+    seen: Seen = customer.state("dedup")
+    event_id = event_hash(event.source, event.message_id)
+    if seen_before(seen, event_id):
+        return DUPLICATE
+    remember(seen, event_id, moment.log_time)
+    customer.touch("dedup")
+    if customer.cid.startswith("i:"):
+        return PROCESSED
+    paid = False
+
+    def emit(table: str, row: dict[str, Any]) -> None:
+        nonlocal paid
+        paid = paid or row.get("fact") == "paid"
+        effects.fact(table, {**row, "cid": customer.cid, "version": moment.offset})
+
+    catalog.apply(customer, event, emit)
+    if paid or event.name not in PAID:  # a second record of one payment is no event for a rule
+        listen(customer, event, moment, effects)
+    if event.type in {"identify", "alias"}:
+        link(customer, event, moment, effects)
+    observe(customer, event, moment, effects, paid=paid)
+    return PROCESSED
+
+
+def wake_up(customer: Customer, moment: Moment, effects: Effects) -> None:
+    """Fire all of the customer's timers that are due by the log time."""
+    wake(customer, moment.log_time, moment, effects)
+    expire(customer, moment.log_time, effects)
+
+
+def receive(
+    customer: Customer, kind: str, body: dict[str, Any], moment: Moment, effects: Effects
+) -> str:
+    """Apply a letter: a claim, a moved customer's state, or an event that was forwarded."""
+    wake_up(customer, moment, effects)
+    identity: Identity = customer.state("identity")
+    if not identity.birth:
+        identity.birth = birth_id(customer.cid)
+        customer.touch("identity")
+    if kind == "claim":
+        receive_claim(customer, body, moment, effects)
+    elif kind == "state":
+        receive_state(customer, body, moment, effects)
+    elif kind == "event":
+        if forwarded(customer, kind, body, moment, effects):
+            return FORWARDED
+        return _apply(customer, decode_event(body["value"].encode()), moment, effects)
+    else:
+        raise ValueError(f"letter of unknown kind {kind!r}: claim, state or event")
+    return ""
+
+
+def alarm(customer: Customer, moment: Moment) -> int:
+    """When the customer's earliest timer is due (ms), 0 for none."""
+    times = [due for due in (next_alarm(customer, moment), deadline(customer)) if due]
+    return min(times, default=0)

@@ -1,0 +1,74 @@
+"""What a decision is handed and what it gives back: values in, rows out, no IO between.
+
+Must live here: the moment a record is decided at, and the collected effects of a batch.
+Must not: logic.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from features.models.purchase import Scorer
+
+from rules.book import Book
+
+LATE_EVENT_MS = 600_000
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What stays the same for a shard: its number and count, the coupons' secret, its clock."""
+
+    shard: int
+    shards: int
+    secret: bytes
+    record_clock: bool = False
+
+
+class Moment(NamedTuple):
+    """When and under what a record is decided: log time in ms, its offset, rules and scores."""
+
+    settings: Settings
+    book: Book
+    log_time: int
+    offset: int
+    scorer: Scorer | None = None
+    model: str = ""
+    presets: Mapping[str, Any] = {}  # features laid over the customer's own, in rule examples
+    arm: str = ""  # forced in rule examples: "treated" or "holdout"
+
+    @property
+    def now(self) -> int:
+        """The log time in ms."""
+        return self.log_time
+
+
+class Letter(NamedTuple):
+    """A message to a customer of any shard; its id and predecessor are given at the commit."""
+
+    cid: str
+    kind: str
+    body: Row
+    offset: int
+
+
+@dataclass(slots=True)
+class Effects:
+    """All that a run of records caused beside the customers' new states, in order."""
+
+    decisions: list[Row] = field(default_factory=list)
+    letters: list[Letter] = field(default_factory=list)
+    facts: dict[str, list[Row]] = field(default_factory=dict)
+    examples: list[Row] = field(default_factory=list)
+    quarantine: list[Row] = field(default_factory=list)
+    skipped: list[tuple[int, str]] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def fact(self, table: str, row: Row) -> None:
+        """Note a row for one of the analysts' tables."""
+        self.facts.setdefault(table, []).append(row)
+
+    def count(self, what: str) -> None:
+        """One more of `what`."""
+        self.counts[what] = self.counts.get(what, 0) + 1

@@ -1,0 +1,159 @@
+"""One customer out of several ids: claims, moved customers, uniting; all of it by letters.
+
+Must live here: what identify and alias cause, and what a letter about identity does where it
+arrives. Must not: transport. First claim wins. A letter carries the ids on its path; when ids have
+moved to one another in a circle, the smallest of them takes all in.
+"""
+
+import base64
+from typing import Any
+
+from engine.effects import Effects, Letter, Moment
+from engine.journal import (
+    ALIASES_MAX,
+    RECENT_MAX,
+    REGISTRY,
+    Example,
+    Identity,
+    Instance,
+    Journey,
+    unite_seen,
+)
+from engine.journey import concerns
+from features import catalog
+from features.customer import Customer
+from features.events import Event
+from rules.book import Book
+from rules.model import Rule, Wait
+
+ENTRIES_MAX = 100
+PATH_MAX = 32
+
+
+def link(customer: Customer, event: Event, moment: Moment, effects: Effects) -> None:
+    """identify{U, A} and alias{U, P} heard at U: claim the other id by a letter."""
+    if event.type == "identify" and event.user_id and event.anonymous_id:
+        others = [f"a:{event.anonymous_id}"]
+    elif event.type == "alias" and event.previous_id:
+        others = [f"a:{event.previous_id}", f"u:{event.previous_id}"]
+    else:
+        return
+    identity: Identity = customer.state("identity")
+    for other in others:
+        if other != customer.cid and other not in identity.aliases:
+            body = {"by": customer.cid, "path": [customer.cid], "at": event.at}
+            effects.letters.append(Letter(other, "claim", body, moment.offset))
+
+
+def receive_claim(
+    customer: Customer, body: dict[str, Any], moment: Moment, effects: Effects
+) -> None:
+    """Another id says that this one is the same person: move there, unless moved before."""
+    identity: Identity = customer.state("identity")
+    if identity.moved_to or customer.cid in body["path"]:
+        return
+    blob = base64.b64encode(customer.encode()).decode()
+    state = {"from": customer.cid, "path": [customer.cid], "at": body["at"], "blob": blob}
+    effects.letters.append(Letter(body["by"], "state", state, moment.offset))
+    customer.clear()
+    customer.put("identity", Identity(birth=identity.birth, moved_to=body["by"]))
+    customer.put("journey", Journey(alarm=-1))  # whatever the shard's sorted set still holds
+
+
+def receive_state(
+    customer: Customer, body: dict[str, Any], moment: Moment, effects: Effects
+) -> None:
+    """What an id that moved here leaves us: unite with it, or send it on to where we moved."""
+    if forwarded(customer, "state", body, moment, effects):
+        return
+    other = Customer.decode(body["from"], base64.b64decode(body["blob"]), REGISTRY)
+    identity: Identity = customer.state("identity")
+    if other.cid in identity.aliases:
+        return
+    theirs: Identity = other.state("identity")
+    aliases = [name for name in (other.cid, *theirs.aliases) if name != customer.cid]
+    identity.aliases = [*identity.aliases, *aliases][-ALIASES_MAX:]
+    known, other_known = customer.cid.startswith("u:"), other.cid.startswith("u:")
+    if theirs.birth and known == other_known:
+        identity.birth = min(identity.birth, theirs.birth)
+    elif theirs.birth and other_known:
+        identity.birth = theirs.birth
+    catalog.merge(customer, other)
+    unite_seen(customer.state("dedup"), other.state("dedup"))
+    _unite_journeys(customer.state("journey"), other.state("journey"), moment.book)
+    mine: Example = customer.state("example")
+    if not mine.opened:
+        _copy_example(mine, other.state("example"))
+    for name in ("identity", "dedup", "journey", "example"):
+        customer.touch(name)
+    for alias in aliases:
+        row = {"alias": alias, "cid": customer.cid, "linked_at": body["at"]}
+        effects.fact("identities", {**row, "version": moment.log_time})
+
+
+def forwarded(
+    customer: Customer, kind: str, body: dict[str, Any], moment: Moment, effects: Effects
+) -> bool:
+    """Whether this customer has moved and the letter was sent after it."""
+    identity: Identity = customer.state("identity")
+    if not identity.moved_to:
+        return False
+    path: list[str] = body.get("path", [])
+    if customer.cid in path:
+        circle = path[path.index(customer.cid) :]
+        if customer.cid == min(circle) or len(path) >= PATH_MAX:
+            identity.moved_to = ""
+            customer.touch("identity")
+            return False
+    body = {**body, "path": [*path, customer.cid]}
+    effects.letters.append(Letter(identity.moved_to, kind, body, moment.offset))
+    return True
+
+
+def _copy_example(mine: Example, theirs: Example) -> None:
+    for name in Example.__struct_fields__:
+        setattr(mine, name, getattr(theirs, name))
+
+
+def _unite_journeys(mine: Journey, theirs: Journey, book: Book) -> None:
+    """Unite what fired, sum what was counted, carry on what waits on either side.
+
+    Who did on the other side what ends or delays an instance has done it: who paid is not rescued.
+    """
+    fired = mine.fired.keys() | mine.ever.keys()
+    kept = [one for one in mine.open if _goes_on(one, theirs, book)]
+    kept += [one for one in theirs.open if one.key not in fired and _goes_on(one, mine, book)]
+    mine.open = kept
+    for ours, others in ((mine.fired, theirs.fired), (mine.ever, theirs.ever)):
+        for key, bits in others.items():
+            ours[key] = ours.get(key, 0) | bits
+    for rule, counted in theirs.counts.items():
+        subjects = mine.counts.setdefault(rule, {})
+        for subject, times in counted.items():
+            subjects[subject] = sorted([*subjects.get(subject, ()), *times])
+    for rule, times in theirs.entries.items():
+        mine.entries[rule] = sorted([*mine.entries.get(rule, ()), *times])[-ENTRIES_MAX:]
+    for rule, last in theirs.silent.items():
+        mine.silent[rule] = max(last, mine.silent.get(rule, 0), key=abs)
+    recent = sorted([*mine.recent, *theirs.recent], key=lambda entry: entry[1])
+    mine.recent = recent[-RECENT_MAX:]
+
+
+def _goes_on(instance: Instance, other: Journey, book: Book) -> bool:
+    """Let an instance hear what the other side did after it began; False when that ends it."""
+    rule = book.rules.get(instance.rule)
+    if rule is None:
+        return True
+    for name, at, subjects in sorted(other.recent, key=lambda entry: entry[1]):
+        if at < instance.started or not concerns(rule, instance.subject, subjects):
+            continue
+        if _ended_by(rule, name):
+            return False
+        wait = rule.steps[instance.step] if instance.step < len(rule.steps) else None
+        if isinstance(wait, Wait) and name in wait.since_last and at > instance.anchor:
+            instance.anchor, instance.due = at, at + wait.for_ms
+    return True
+
+
+def _ended_by(rule: Rule, name: str) -> bool:
+    return any(stop.event == name and stop.condition is None for stop in rule.stop_on)

@@ -1,0 +1,146 @@
+"""What the engine itself remembers of a customer, as facets beside the features' own.
+
+Must live here: the structs that the blob keeps for identity, dedup, journeys and open examples,
+each bounded. Must not: what to do with them (identity.py, journey.py, decide.py do that).
+"""
+
+import msgspec
+
+from features.catalog import FACETS
+from features.customer import Registry
+from features.events import Event
+from features.facet import Emit, Facet
+
+DAY_MS = 86_400_000
+GENERATION_IDS = 512
+ALIASES_MAX = 200
+OPEN_MAX = 40
+FIRED_MAX = 256
+COUNTED_SUBJECTS_MAX = 32
+RECENT_MAX = 100
+RECENT_MS = 7 * DAY_MS
+_HASH = 6
+
+
+class Identity(msgspec.Struct, array_like=True):
+    """Who this customer is: its birth id, where it moved to, whom it has taken in."""
+
+    birth: bytes = b""
+    moved_to: str = ""
+    aliases: list[str] = []
+
+
+class Seen(msgspec.Struct, array_like=True):
+    """The events applied, 6 bytes of hash each, in two generations.
+
+    A generation lasts 24 h of log time or 512 ids, whichever is shorter; `cut` counts those that
+    ended by number.
+    """
+
+    young: bytes = b""
+    old: bytes = b""
+    since: int = 0
+    cut: int = 0
+
+
+class Instance(msgspec.Struct, array_like=True):
+    """One run of a rule for one subject, waiting at `step` until `due` (ms)."""
+
+    rule: str
+    run: str
+    subject: str
+    birth: bytes
+    key: bytes
+    started: int
+    step: int
+    due: int
+    anchor: int
+    arrived: int = 0
+    arm: str = ""
+
+
+class Journey(msgspec.Struct, array_like=True):
+    """The rules' memory of a customer: open instances, what fired, what was counted."""
+
+    open: list[Instance] = []
+    fired: dict[bytes, int] = {}  # instance key -> reasons already written, as bits
+    ever: dict[bytes, int] = {}  # the same for once_per customer, never dropped
+    counts: dict[str, dict[str, list[int]]] = {}  # rule -> subject -> times (ms), newest last
+    entries: dict[str, list[int]] = {}  # rule -> times (ms) of entries that a limit counts
+    silent: dict[str, int] = {}  # inactive rule -> last event heard (ms); negative once answered
+    recent: list[tuple[str, int, list[str]]] = []  # watched events: name, at (ms), subjects
+    alarm: int = 0  # the timer that the shard's sorted set holds for this customer, ms
+
+
+class Example(msgspec.Struct, array_like=True):
+    """The one open example of a model: inputs as they were when the score was given."""
+
+    inputs: bytes = b""  # float32 little endian
+    opened: int = 0
+    deadline: int = 0
+    score: float = 0.0
+    version: str = ""
+
+
+def _nothing(_state: object, _event: Event, _emit: Emit) -> None:
+    """The engine writes these facets itself; no event folds into them directly."""
+
+
+def _theirs_lost(mine: object, _theirs: object) -> object:
+    """Uniting is the engine's own act (identity.py); a plain merge keeps what is here."""
+    return mine
+
+
+def _facet(name: str, state: type[msgspec.Struct]) -> Facet:  # type: ignore[type-arg]
+    return Facet(
+        name=name, version=1, state=state, events=frozenset(), fold=_nothing,
+        merge=_theirs_lost, features=(),
+    )  # fmt: skip
+
+
+ENGINE_FACETS = {
+    facet.name: facet
+    for facet in (
+        _facet("identity", Identity),
+        _facet("dedup", Seen),
+        _facet("journey", Journey),
+        _facet("example", Example),
+    )
+}
+REGISTRY = Registry({**FACETS, **ENGINE_FACETS})
+
+
+def seen_before(seen: Seen, event_id: bytes) -> bool:
+    """Whether an event with this hash has been applied within the window."""
+    return _holds(seen.young, event_id) or _holds(seen.old, event_id)
+
+
+def _holds(generation: bytes, event_id: bytes) -> bool:
+    at = generation.find(event_id)
+    while at >= 0:
+        if at % _HASH == 0:
+            return True
+        at = generation.find(event_id, at + 1)
+    return False
+
+
+def remember(seen: Seen, event_id: bytes, log_time: int) -> None:
+    """Note that the event was applied at `log_time` (ms), turning the generation when it is due."""
+    full = len(seen.young) >= GENERATION_IDS * _HASH
+    if full or (seen.young and log_time - seen.since >= DAY_MS):
+        seen.cut += full
+        seen.old = b"" if log_time - seen.since >= 2 * DAY_MS else seen.young
+        seen.young = b""
+    if not seen.young:
+        seen.since = log_time
+    seen.young += event_id
+
+
+def unite_seen(mine: Seen, theirs: Seen) -> None:
+    """Take in the other's ids; the oldest beyond two generations go."""
+    ids = theirs.old + mine.old + theirs.young + mine.young
+    ids = ids[-2 * GENERATION_IDS * _HASH :]
+    split = max(0, len(ids) - GENERATION_IDS * _HASH)
+    mine.old, mine.young = ids[:split], ids[split:]
+    mine.since = max(mine.since, theirs.since)
+    mine.cut += theirs.cut

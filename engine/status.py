@@ -1,0 +1,82 @@
+"""How the engine stands, read from what its shards have committed.
+
+Must live here: one read of every shard's state, added up. Must not: writing, waiting.
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+from redis.asyncio import Redis
+
+from engine.log import Log
+from engine.store import Position, ShardState
+from engine.stores.redis import keys
+
+_read = msgspec.msgpack.Decoder(ShardState)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Sums over all shards. `lag` in records not yet decided; `log_time` in ms, the furthest."""
+
+    events_in: int
+    events_processed: int
+    duplicates_dropped: int
+    quarantined: int
+    forwarded: int
+    lag: int
+    log_time: int
+    decisions_by_rule: dict[str, dict[str, int]]  # rule -> {"act": n, "hold": n}
+    next_offsets: list[int]
+    rules: frozenset[str]  # the versions in force; one when all shards have caught up
+
+    @property
+    def lost(self) -> int:
+        """Events accepted and neither processed, dropped nor put aside; 0 once drained."""
+        return (
+            self.events_in - self.events_processed - self.duplicates_dropped - self.quarantined
+        )  # fmt: skip
+
+
+async def read(redis: "Redis", shards: int, log: Log | None = None) -> Status:
+    """The engine's standing now. Without `log`, the ends of the Redis log are asked."""
+    async with redis.pipeline(transaction=False) as pipe:
+        for shard in range(shards):
+            k = keys(shard)
+            pipe.mget(k["next"], k["shard"], k["accepted"])
+            if log is None:
+                pipe.xrevrange(k["log"], count=1)
+        found = await pipe.execute()
+    if log is None:
+        ends = [int(last[0][0].split(b"-")[0]) if last else 0 for last in found[1::2]]
+        found = found[0::2]
+    else:
+        ends = await log.ends()
+    offsets = [Position.parse(position).offset for position, _, _ in found]
+    states = [_read.decode(state) if state else ShardState() for _, state, _ in found]
+    counts: dict[str, int] = {}
+    for state in states:
+        for name, number in state.counts.items():
+            counts[name] = counts.get(name, 0) + number
+    accepted = sum(int(number or 0) for _, _, number in found)
+    return Status(
+        events_in=accepted or counts.get("events", 0),
+        events_processed=counts.get("processed", 0),
+        duplicates_dropped=counts.get("duplicate", 0),
+        quarantined=counts.get("quarantined", 0),
+        forwarded=counts.get("forwarded", 0),
+        lag=sum(max(0, end - offset) for end, offset in zip(ends, offsets, strict=True)),
+        log_time=max((state.log_time for state in states), default=0),
+        decisions_by_rule=_by_rule(counts),
+        next_offsets=offsets,
+        rules=frozenset(state.rules for state in states),
+    )
+
+
+def _by_rule(counts: dict[str, int]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for name, number in sorted(counts.items()):
+        result, colon, rule = name.partition(":")
+        if colon:
+            found.setdefault(rule, {})[result] = number
+    return found

@@ -1,0 +1,97 @@
+"""The store as the engine sees it: one prefetch, one comparing commit, and reading to settle doubt.
+
+Must live here: the protocol, its values and its errors. Must not: a database's client.
+
+    StoreAway     the world is away; whether the commit was applied is unknown until read
+    Fenced        another owner has the shard: the process must end
+    Stopped       the shard must not go on; the message names the repair
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+
+class StoreAway(Exception):  # noqa: N818 - a state of the world, not a fault of ours
+    """The store cannot be reached; what was asked last may or may not have happened."""
+
+
+class Fenced(Exception):  # noqa: N818 - an outcome of a comparison
+    """Another worker owns the shard now; this one must not write again."""
+
+
+class Stopped(Exception):  # noqa: N818 - an outcome, with its repair in the message
+    """The shard must not be worked on; the message says why and what to do."""
+
+
+class Position(NamedTuple):
+    """Where a shard stands: the next record's offset, and the step within a tick."""
+
+    offset: int
+    step: int = 0
+
+    @classmethod
+    def parse(cls, text: bytes | None) -> "Position":
+        """Read `<offset>:<step>`; nothing written yet is the beginning."""
+        offset, _, step = (text or b"0:0").partition(b":")
+        return cls(int(offset), int(step or 0))
+
+    def text(self) -> bytes:
+        """The form that is stored and compared."""
+        return b"%d:%d" % self
+
+
+class ShardState(msgspec.Struct, array_like=True):
+    """What a shard remembers beside its customers; written in each of its commits."""
+
+    log_time: int = 0
+    rules: str = ""
+    model: str = ""
+    letters_in: dict[int, str] = {}  # sending shard -> last letter id applied
+    letters_out: dict[int, str] = {}  # target shard -> last letter id written
+    files: dict[str, int] = {}  # file hash -> last row applied
+    tick_letters: int = 0
+    counts: dict[str, int] = {}  # events, processed, duplicates, quarantined, forwarded
+    faults: list[int] = []  # offsets quarantined lately, for the 1% bound
+
+
+class Prefetched(NamedTuple):
+    """The state of a shard and of the customers asked for, as of one moment."""
+
+    owner: bytes
+    position: Position
+    blobs: list[bytes | None]
+
+
+class Commit(NamedTuple):
+    """Everything that a batch changes, applied whole or not at all."""
+
+    shard: int
+    token: bytes
+    before: Position
+    after: Position
+    state: bytes
+    blobs: dict[str, bytes]
+    alarms: dict[str, int]  # customer -> earliest timer (ms); 0 takes it away
+    outbox_id: str
+    outbox: bytes
+
+
+class Store(Protocol):
+    """A shard's memory. Every write is a commit that compares owner and position first."""
+
+    async def claim(self, shard: int, token: bytes) -> tuple[Position, bytes | None]:
+        """Become the owner; where the shard stands and its ShardState's bytes."""
+
+    async def prefetch(self, shard: int, customers: Sequence[str]) -> Prefetched:
+        """One read of owner, position and the customers' blobs."""
+
+    async def due(self, shard: int, until: int, limit: int) -> list[str]:
+        """Customers whose earliest timer is at or before `until` (ms), by (due, customer)."""
+
+    async def commit(self, commit: Commit) -> bool:
+        """Apply it and say True, or change nothing and say False."""
+
+    async def body(self, kind: str, digest: str) -> bytes | None:
+        """The rule book ("rules") or model snapshot ("model") kept under its hash."""
