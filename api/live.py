@@ -1,0 +1,165 @@
+"""What one sees of a running engine: a live table on a terminal, a line now and then elsewhere.
+
+Must live here: how numbers are laid out. Must not: where they come from (up_counts).
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from api.up_counts import Counts
+
+LINE_S = 5
+RATE_WINDOW_S = 5
+MESSAGES_KEPT = 6
+QUERY = (
+    "SELECT rule, result, held, count() AS n FROM decisions FINAL GROUP BY 1, 2, 3 ORDER BY n DESC"
+)
+
+
+@dataclass(frozen=True)
+class Look:
+    """Where to look next: filled in as the parts come up."""
+
+    api: str = ""
+    data: str = ""
+    write_key: str = ""
+    record_clock: bool = False
+
+    def lines(self) -> Iterator[tuple[str, str]]:
+        """A name and what to open or type."""
+        if self.api:
+            yield "the API", f"{self.api}/docs"
+            yield "its health", f"{self.api}/readyz"
+        yield "a question", f'laike query "{QUERY}" --data {self.data}'
+        if self.api and self.write_key:
+            body = '{"userId":"me","event":"Product Viewed","properties":{"product_id":"p1"}}'
+            yield "an event", f"curl -u {self.write_key}: {self.api}/v1/track -d '{body}'"
+        yield "the logs", f"{self.data}/logs"
+
+
+class Screen:
+    """The live table where there is a terminal; else lines, five seconds apart."""
+
+    def __init__(self, console: Console, *, quiet: bool = False) -> None:
+        self.console = console
+        self.look = Look()
+        self.counts = Counts()
+        self.phase = "starting"
+        self.started = time.monotonic()
+        self._quiet = quiet
+        self._messages: deque[str] = deque(maxlen=MESSAGES_KEPT)
+        self._seen: deque[tuple[float, int]] = deque()
+        self._line_at = 0.0
+        alive = console.is_terminal and not quiet
+        self._live = Live(console=console, auto_refresh=False, screen=False) if alive else None
+
+    def __enter__(self) -> Self:
+        """Take the terminal."""
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give it back, the last table left standing."""
+        if self._live:
+            self._live.stop()
+
+    def say(self, message: str) -> None:
+        """One thing that happened."""
+        self._messages.append(message)
+        if self._live:
+            self._live.update(self._table(), refresh=True)
+        elif not self._quiet:
+            self.console.print(message, style="dim", markup=False, highlight=False)
+
+    def show(self, counts: Counts) -> None:
+        """The numbers now."""
+        self.counts = counts
+        now = time.monotonic()
+        self._seen.append((now, counts.events_processed))
+        while now - self._seen[0][0] > RATE_WINDOW_S:
+            self._seen.popleft()
+        if self._live:
+            self._live.update(self._table(), refresh=True)
+        elif not self._quiet and now >= self._line_at:
+            self._line_at = now + LINE_S
+            self.console.print(self._line(), markup=False, highlight=False, soft_wrap=True)
+
+    @property
+    def rate(self) -> float:
+        """Events processed a second, over the last few."""
+        if len(self._seen) < 2:
+            return 0.0
+        (then, had), (now, has) = self._seen[0], self._seen[-1]
+        return (has - had) / max(now - then, 0.001)
+
+    def _line(self) -> str:
+        counts, latency = self.counts, self.counts.latency_ms
+        decisions = sum(sum(of.values()) for of in counts.decisions.values())
+        return (
+            f"{self._clock()}{counts.events_in:,} events in, {self.rate:,.0f}/s, "
+            f"lag {counts.lag:,}, "
+            f"{decisions:,} decisions, {counts.outcomes_written:,} outcomes, "
+            f"p50 {_ms(latency['p50'])} p99 {_ms(latency['p99'])}, "
+            f"{counts.quarantined:,} quarantined"
+        )
+
+    def _clock(self) -> str:
+        if not (self.look.record_clock and self.counts.log_time):
+            return ""
+        world = time.gmtime(self.counts.log_time / 1000)
+        return time.strftime("world %Y-%m-%d %H:%M  ", world)
+
+    def _table(self) -> RenderableType:
+        if self.phase == "starting":
+            return Text("\n".join(f"  {line}" for line in self._messages), style="dim")
+        counts = self.counts
+        numbers = Table.grid(padding=(0, 3))
+        for name, value in self._numbers():
+            numbers.add_row(Text(name, style="dim"), Text(value, style="bold", justify="right"))
+        rules = Table.grid(padding=(0, 3))
+        rules.add_row(*(Text(t, style="dim") for t in ("decisions by rule", "acted", "held")))
+        for rule, of in sorted(counts.decisions.items()):
+            cells = (Text(f"{of.get(k, 0):,}", "bold", justify="right") for k in ("act", "hold"))
+            rules.add_row(rule, *cells)
+        body = Table.grid(padding=(0, 6))
+        body.add_row(numbers, rules)
+        look = Table.grid(padding=(0, 2))
+        look.add_column(no_wrap=True, style="dim")
+        look.add_column(overflow="fold")
+        for name, what in self.look.lines():
+            look.add_row(name, Text(what))
+        parts: list[RenderableType] = [body, Text(), look]
+        if self._messages:
+            parts += [Text(), Text("\n".join(self._messages), style="dim")]
+        title = f"来客 Laike  {self._clock()}{self.phase}"
+        return Panel(Group(*parts), title=title.strip(), subtitle="Ctrl-C drains and ends")
+
+    def _numbers(self) -> Iterator[tuple[str, str]]:
+        counts, latency = self.counts, self.counts.latency_ms
+        yield "events a second", f"{self.rate:,.0f}"
+        yield "events in", f"{counts.events_in:,}"
+        yield "lag", f"{counts.lag:,}"
+        yield "quarantined", f"{counts.quarantined:,}"
+        yield "duplicates dropped", f"{counts.duplicates_dropped:,}"
+        yield "rows of outcomes", f"{counts.outcomes_written:,}"
+        yield "event to outcome", f"p50 {_ms(latency['p50'])}  p99 {_ms(latency['p99'])}"
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f} ms"

@@ -1,0 +1,89 @@
+"""`laike up`: one run of a whole engine on this machine, from the first check to the last number.
+
+Must live here: what happens when, and what the run says at its end. Must not: the parts
+(up_stack), the numbers (up_counts), the screen (live).
+"""
+
+import time
+from contextlib import suppress
+from typing import Any
+
+from redis.exceptions import RedisError
+from rich.console import Console
+
+from api.live import Look, Screen
+from api.up_counts import Gauge
+from api.up_stack import Plan, Stack
+
+TICK_S = 0.2
+SHOW_S = 0.5
+DRAIN_S = 20  # from the signal to the end, as an operator's own supervisor will expect
+SETTLE_S = 120  # after `--for`: nobody waits with a kill in his hand
+
+
+def up(plan: Plan, seconds: float | None, console: Console, *, quiet: bool) -> dict[str, Any]:
+    """Run until `seconds` have passed or a signal came, drain, and say what happened."""
+    with Stack(plan, console.print) as stack, Screen(console, quiet=quiet) as screen:
+        stack.told = screen.say
+        stack.start()
+        run = Run(stack, screen)
+        if not stack.leaving:
+            run.go(seconds)
+        return run.end(SETTLE_S if seconds and not stack.leaving else DRAIN_S)
+
+
+class Run:
+    """A started engine until its end."""
+
+    def __init__(self, stack: Stack, screen: Screen) -> None:
+        self.stack = stack
+        self.screen = screen
+        self.gauge = Gauge(stack.settings)
+        self.began = time.monotonic()
+        self.before = self.gauge.counts().events_in
+        self._shown = 0.0
+        screen.look = Look(
+            api=f"http://{stack.settings.host}:{stack.settings.port}" if stack.plan.api else "",
+            data=str(stack.plan.data),
+            write_key=stack.keys.get("server", ""),
+            record_clock=stack.birth.clock == "record",
+        )
+
+    def go(self, seconds: float | None) -> None:
+        """Watch over the parts and show the numbers, until it is time or a signal comes."""
+        self.screen.phase = "running"
+        until = self.began + seconds if seconds else float("inf")
+        while not self.stack.leaving and time.monotonic() < until:
+            self._beat()
+
+    def _beat(self) -> None:
+        self.stack.tend()
+        if time.monotonic() - self._shown > SHOW_S:
+            self._shown = time.monotonic()
+            with suppress(RedisError, OSError):  # it is away, and started again
+                self.screen.show(self.gauge.counts())
+        time.sleep(TICK_S)
+
+    def settle(self, seconds: float) -> bool:
+        """Wait until every record is processed and every effect is a row; False if time ran out."""
+        deadline = time.monotonic() + seconds
+        while not self.stack.hurry and time.monotonic() < deadline:
+            with suppress(RedisError, OSError):
+                if not self.gauge.counts().lag and self.gauge.drained():
+                    return True
+            self._beat()
+        return False
+
+    def end(self, seconds: float) -> dict[str, Any]:
+        """Drain within `seconds`, end the parts in reverse, and give the summary."""
+        self.screen.phase = "draining"
+        deadline = time.monotonic() + seconds
+        self.stack.quiet("traffic")
+        ran = time.monotonic() - self.began
+        whole = self.settle(max(1.0, deadline - time.monotonic() - 6))
+        counts = self.gauge.counts(whole=True)
+        self.screen.show(counts)
+        self.gauge.close()
+        killed = self.stack.stop(max(5.0, deadline - time.monotonic()))
+        summary = counts.summary(ran, self.before)
+        return summary | {"drained": whole, "killed": killed}

@@ -1,0 +1,113 @@
+"""The numbers of a run: what came in, what became of it, and that nothing was lost or doubled.
+
+Must live here: where each number is read, and what they add up to. Must not: how they are shown.
+events_in = events_processed + duplicates_dropped + quarantined + lost, once all is drained.
+"""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from engine import status
+from engine.settings import Settings
+from sinks.clickhouse import connect
+from sinks.outbox import drained
+
+LATENCY = "laike:sink:clickhouse"  # a hash that the relay keeps: p50 and p99 in ms
+OUTCOMES = "SELECT count() FROM outcomes FINAL"
+DOUBLED = """SELECT count() FROM (SELECT decision_id FROM decisions GROUP BY decision_id HAVING
+  uniqExact(rule, at, cid, run, instance, step, version, purpose, result, held, arm, split,
+            propensity, model_version, values, actions) > 1)"""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """One look at an engine."""
+
+    events_in: int = 0
+    events_processed: int = 0
+    duplicates_dropped: int = 0
+    quarantined: int = 0
+    lag: int = 0
+    log_time: int = 0  # ms; in record time, the world's clock
+    decisions: dict[str, dict[str, int]] = field(default_factory=dict)  # rule -> act, hold
+    outcomes_written: int = 0
+    duplicates: int = 0
+    latency_ms: dict[str, float | None] = field(default_factory=lambda: {"p50": None, "p99": None})
+
+    @property
+    def lost(self) -> int:
+        """Accepted and accounted for nowhere; before a drain, that is also what still waits."""
+        known = self.events_processed + self.duplicates_dropped + self.quarantined
+        return self.events_in - known
+
+    def summary(self, seconds: float, before: int = 0) -> dict[str, Any]:
+        """What `--json` prints of a run of so many seconds that found `before` events."""
+        decisions = {rule: sum(counts.values()) for rule, counts in self.decisions.items()}
+        acted = {rule: counts.get("act", 0) for rule, counts in self.decisions.items()}
+        return {
+            "events_in": self.events_in,
+            "events_processed": self.events_processed,
+            "decisions_by_rule": decisions,
+            "acted_by_rule": acted,
+            "outcomes_written": self.outcomes_written,
+            "quarantined": self.quarantined,
+            "lost": self.lost,
+            "lag": self.lag,
+            "duplicates": self.duplicates,
+            "duplicates_dropped": self.duplicates_dropped,
+            "latency_ms": self.latency_ms,
+            "events_per_second": round((self.events_in - before) / max(seconds, 0.001), 1),
+            "seconds": round(seconds, 3),
+        }
+
+
+class Gauge:
+    """Reads the numbers of the engine with these settings; RedisError while that is away."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._shards = settings.shards
+        self._runner = asyncio.Runner()
+        self._redis = Redis.from_url(settings.redis, socket_timeout=10)
+        self._clickhouse = connect(settings.clickhouse)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        with suppress(RedisError, OSError):
+            self._runner.run(self._redis.aclose())
+        self._runner.close()
+        self._clickhouse.close()
+
+    def drained(self) -> bool:
+        """Whether every effect of what was decided so far has reached where it goes."""
+        return self._runner.run(drained(self._redis, self._shards))
+
+    def counts(self, *, whole: bool = False) -> Counts:
+        """The numbers now; `whole` adds what takes ClickHouse a look at every decision."""
+        now, latency = self._runner.run(self._ask())
+        outcomes = doubled = 0
+        with suppress(ClickHouseError, OSError):  # the engine goes on without it; so do we
+            outcomes = int(str(self._clickhouse.command(OUTCOMES)))
+            doubled = int(str(self._clickhouse.command(DOUBLED))) if whole else 0
+        return Counts(
+            events_in=now.events_in,
+            events_processed=now.events_processed,
+            duplicates_dropped=now.duplicates_dropped,
+            quarantined=now.quarantined,
+            lag=now.lag,
+            log_time=now.log_time,
+            decisions=now.decisions_by_rule,
+            outcomes_written=outcomes,
+            duplicates=doubled,
+            latency_ms=latency,
+        )
+
+    async def _ask(self) -> tuple[status.Status, dict[str, float | None]]:
+        found = await self._redis.hmget(LATENCY, ["p50_ms", "p99_ms"])
+        p50, p99 = (float(text) if text else None for text in found)
+        return await status.read(self._redis, self._shards), {"p50": p50, "p99": p99}

@@ -1,0 +1,96 @@
+"""The rule files of one machine: published at the start, and again whenever a marketer saves one.
+
+Must live here: from the files to the two places that hold a published version (Redis for the
+workers, the table `rules` for the analysts). Must not: what a rule means.
+"""
+
+import getpass
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import redis
+from clickhouse_connect.driver.client import Client
+from rules.load import load_book
+
+from rules.book import Book
+from rules.errors import RuleErrors
+from sinks.clickhouse import connect, insert
+
+LOOK_S = 1.0
+WANTED = "laike:rules:wanted"
+
+
+def publish(book: Book, store: redis.Redis, clickhouse: Client, by: str, at: int) -> None:
+    """Make `book` the version that workers are asked to decide by.
+
+    The body goes first, so that no worker ever finds the wanted hash without it.
+    """
+    store.set(f"laike:rules:{book.hash}", json.dumps(dict(book.sources), ensure_ascii=False))
+    rows = [
+        {
+            "rule": rule.name,
+            "version": book.hash,
+            "published_at": at,
+            "published_by": by,
+            "title": rule.title,
+            "owner": rule.owner,
+            "purpose": rule.purpose,
+            "status": rule.status,
+            "sha256": book.hash,
+            "body": _body(book, rule.name),
+        }
+        for rule in book.rules.values()
+    ]
+    insert(clickhouse, "rules", rows)
+    store.set(WANTED, book.hash)
+
+
+def _body(book: Book, rule: str) -> str:
+    for name, text in book.sources.items():
+        if name.startswith("campaigns/") and Path(name).stem == rule:
+            return text
+    return ""
+
+
+class Rules:
+    """The files under `folder`, watched."""
+
+    def __init__(self, folder: Path, told: Callable[[str], None]) -> None:
+        self.folder = folder
+        self.told = told
+        self._seen = self._stamps()
+        self._looked = 0.0
+
+    def publish(self, store: redis.Redis, clickhouse: Client) -> Book:
+        """Load and publish; RuleErrors with every error of every file."""
+        self._seen = self._stamps()
+        book = load_book(self.folder)
+        at = time.time_ns() // 1_000_000
+        publish(book, store, clickhouse, getpass.getuser(), at)
+        return book
+
+    def publish_changed(self, store: redis.Redis, clickhouse: str) -> None:
+        """Publish again if a file changed; files with errors are told and change nothing."""
+        now = time.monotonic()
+        if now - self._looked < LOOK_S:
+            return
+        self._looked = now
+        if self._stamps() == self._seen:
+            return
+        try:
+            book = self.publish(store, connect(clickhouse))
+        except RuleErrors as wrong:
+            self.told(f"the rules stay as they were:\n{wrong}")
+        else:
+            self.told(f"rules {book.hash[:8]} published: {len(book.rules)} rules")
+
+    def _stamps(self) -> dict[Path, tuple[int, int]]:
+        found = {}
+        for path in sorted(self.folder.rglob("*.yaml")):
+            with suppress(FileNotFoundError):  # an editor puts a file anew in its place
+                stat = path.stat()
+                found[path] = (stat.st_mtime_ns, stat.st_size)
+        return found

@@ -1,0 +1,241 @@
+"""The parts of an engine on one machine, and the order that they start and end in.
+
+Must live here: which processes there are, how each is probed, what is put in place between them
+(tables, the birth record, the rules). Must not: how a process is watched (processes), the screen.
+
+    redis -> clickhouse -> migrate -> rules -> worker -> api -> traffic; the end is the reverse
+"""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Self
+
+import httpx
+import redis
+
+from api import up_folder, up_lock
+from api.preflight import any_port, port_free, preflight
+from api.processes import Child, Part, Spawn, command
+from api.sources import ensure_sources
+from api.up_rules import Rules
+from engine.logs import redis_server
+from engine.settings import Clock, Settings, make_secret
+from sinks.clickhouse import connect, migrate
+
+CLICKHOUSE_PORT = 8123
+API_PORT = 8000
+DRAIN_S = 20
+QUICK_S = 2
+
+
+class CannotStart(Exception):  # noqa: N818 - a state of the world, not a fault of ours
+    """The machine or the folder does not allow it; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked for; `port` and `clock` are None where the user named none."""
+
+    data: Path
+    rules: Path
+    command: str  # as the lock file shall name it
+    port: int | None = None
+    clock: Clock | None = None
+    default_clock: Clock = "record"
+    api: bool = True
+    simulate: bool = False
+    rate: int | None = None
+
+
+class Stack:
+    """The processes of one engine, held together by this one.
+
+    Between `start` and `stop`, call `tend` a few times a second: it starts again what ended.
+    """
+
+    def __init__(self, plan: Plan, told: Callable[[str], None]) -> None:
+        self.plan = plan
+        self.told = told
+        self.children: dict[str, Child] = {}
+        self.hurry = False  # a second Ctrl-C: end at once
+        self.leaving = False  # a first one, or SIGTERM
+        self.keys: dict[str, str] = {}  # write keys by source name, where they are known
+        self.settings: Settings
+        self.redis: redis.Redis
+        self.rules: Rules
+        self.birth: up_folder.Birth
+        self._lock: up_lock.FolderLock
+
+    def __enter__(self) -> Self:
+        """Catch SIGTERM and Ctrl-C, so that they end the run in order."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave no process behind, whatever went wrong."""
+        self.stop(QUICK_S)
+
+    def _on_signal(self, *_: object) -> None:
+        self.hurry = self.leaving
+        self.leaving = True
+
+    def start(self) -> None:
+        """Everything, in order, each part ready before the next; or an error that says what."""
+        plan = self.plan
+        failed = [check for check in preflight(plan.data) if check.verdict == "fail"]
+        if failed:
+            lines = [f"  {check.name}: {check.found}; {check.advice}" for check in failed]
+            raise CannotStart("this machine cannot run an engine now:\n" + "\n".join(lines))
+        up_folder.born(plan.data)  # refuses a newer folder before anything is written
+        up_folder.make(plan.data)
+        self._lock = up_lock.FolderLock.take(plan.data, plan.command)
+        self._lock.wait_for_orphans()
+        self.birth = up_folder.bear(plan.data, plan.clock, plan.default_clock)
+        self.settings = self._settings()
+        self.keys = ensure_sources(plan.data)
+        self.rules = Rules(plan.rules, self.told)
+        for step in (self._redis, self._clickhouse, self._publish, self._worker):
+            self._step(step)
+        if plan.api:
+            self._step(self._api)
+        if plan.simulate:
+            self._step(self._simulate)
+
+    def _step(self, step: Callable[[], None]) -> None:
+        if not self.leaving:
+            step()
+            self._lock.write()
+
+    def _settings(self) -> Settings:
+        data, plan = self.plan.data, self.plan
+        socket = f"unix://{up_folder.redis_socket(data)}"
+        clickhouse = _pick_port(CLICKHOUSE_PORT, None, "ClickHouse", self.told)
+        port = _pick_port(API_PORT, plan.port, "the API", self.told) if plan.api else 0
+        return Settings(
+            data=data.absolute(),
+            secret=make_secret(data / "secret"),
+            log=socket,
+            redis=socket,
+            clickhouse=f"http://127.0.0.1:{clickhouse}",
+            rules=plan.rules.absolute(),
+            shards=self.birth.shards,
+            clock=self.birth.clock,
+            port=port,
+        )
+
+    def _run(self, part: Part) -> Child:
+        self.told(f"starting {part.name}")
+        child = Child(part, self.plan.data / "logs" / f"{part.name}.log")
+        self.children[part.name] = child
+        pid = child.process.pid
+        self._lock.holder.children[part.name] = (pid, up_lock.start_of(pid))
+        self._lock.write()
+        child.wait_ready(lambda: self.leaving)
+        return child
+
+    def _redis(self) -> None:
+        folder, socket = self.plan.data / "redis", up_folder.redis_socket(self.plan.data)
+        limit = f"{self.settings.memory_mb}mb"
+
+        def spawn(_: BinaryIO) -> "subprocess.Popen[bytes]":
+            return redis_server.start(folder, socket=socket, maxmemory=limit)
+
+        self.redis = redis.Redis.from_url(self.settings.redis, socket_timeout=10)
+        self._run(Part("redis", spawn, self._redis_ready, ready_s=300, stop_s=DRAIN_S))
+        self._lock.holder.redis = self.settings.redis
+
+    def _redis_ready(self) -> bool:
+        try:
+            return bool(self.redis.ping())
+        except redis.RedisError:
+            return False
+
+    def _clickhouse(self) -> None:
+        port = self.settings.clickhouse.rsplit(":", 1)[1]
+        folder = self.plan.data / "clickhouse"
+        arguments = [sys.executable, "-m", "sinks.embedded", "--data", str(folder), "--port", port]
+        spawn = command([*arguments, "--die-with-parent"], {})
+        self._run(Part("clickhouse", spawn, lambda: _answers(f"{self.settings.clickhouse}/ping")))
+        migrate(connect(self.settings.clickhouse))
+        self._lock.holder.clickhouse = self.settings.clickhouse
+
+    def _publish(self) -> None:
+        self.rules.publish(self.redis, connect(self.settings.clickhouse))
+
+    def _worker(self) -> None:
+        before = self._owners()
+        spawn = self._laike("worker")
+        ready = lambda: all(a and a != b for a, b in zip(self._owners(), before, strict=True))  # noqa: E731
+        self._run(Part("worker", spawn, ready, ready_s=120, stop_s=DRAIN_S))
+
+    def _owners(self) -> list[object]:
+        return list(self.redis.mget([f"{{s{n}}}:owner" for n in range(self.birth.shards)]))
+
+    def _api(self) -> None:
+        url = f"http://{self.settings.host}:{self.settings.port}"
+        self._run(Part("api", self._laike("api"), lambda: _answers(f"{url}/readyz"), stop_s=15))
+        self._lock.holder.api = url
+
+    def _simulate(self) -> None:
+        rate = ["--rate", str(self.plan.rate)] if self.plan.rate else []
+        spawn = self._laike("simulate", "--data", str(self.plan.data), *rate)
+        self._run(Part("traffic", spawn, lambda: True, stop_s=10, once=True))
+
+    def _laike(self, *arguments: str) -> Spawn:
+        return command([sys.executable, "-m", "api.cli", *arguments], self.settings.environment())
+
+    def tend(self) -> None:
+        """Start again what ended; PartFailed when that has been tried too often."""
+        now = time.monotonic()
+        for name, child in self.children.items():
+            if said := child.tend(now):
+                self.told(said)
+                pid = child.process.pid
+                self._lock.holder.children[name] = (pid, up_lock.start_of(pid))
+                self._lock.write()
+        self.rules.publish_changed(self.redis, self.settings.clickhouse)
+
+    def quiet(self, name: str) -> None:
+        """End one part for good, as the traffic is before a drain."""
+        if child := self.children.pop(name, None):
+            child.stop(child.part.stop_s)
+
+    def stop(self, seconds: float = DRAIN_S) -> list[str]:
+        """End the parts in reverse, all within `seconds`; the names of those it had to kill."""
+        deadline = time.monotonic() + seconds
+        killed = []
+        while self.children:
+            name, child = self.children.popitem()
+            left = QUICK_S if self.hurry else max(0.5, deadline - time.monotonic())
+            if not child.stop(min(left, child.part.stop_s)):
+                killed.append(name)
+        if hasattr(self, "_lock"):
+            self._lock.release()
+            del self._lock
+        return killed
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
+
+
+def _pick_port(usual: int, asked: int | None, whose: str, told: Callable[[str], None]) -> int:
+    if asked is None:
+        if port_free(usual):
+            return usual
+        chosen = any_port()
+        told(f"port {usual} is taken: {whose} listens on {chosen} instead")
+        return chosen
+    if not port_free(asked):
+        other = f"laike up --port {any_port()}"
+        raise CannotStart(f"port {asked} is taken: end what listens there, or try `{other}`")
+    return asked
