@@ -1,0 +1,81 @@
+"""The web application: what of it answers what, made from parts given to it.
+
+Must live here: composition and what holds for every call (CORS, errors, OpenAPI). Must not: a
+connection to anything; server.py makes the parts, a test gives its own.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import Response
+from starlette.middleware.cors import CORSMiddleware
+
+from api import bootstrap, health, ingest_docs
+from api.clocks import wall
+from api.ingest import Door
+from api.refusals import Refused
+from api.sources import Sources
+from engine.log import Log
+
+PREFLIGHT_SECONDS = 7200  # the longest a Chromium keeps a preflight's answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deps:
+    """The parts of the application."""
+
+    log: Log
+    sources: Sources
+    clock: Callable[[], int] = wall
+    checks: health.Checks = field(default_factory=health.Checks)
+    origins: tuple[str, ...] = ("*",)  # pages that may send: `*` or a list of https://host
+    routers: Sequence[APIRouter] = ()  # the faces beside ingest
+    lifespan: Sequence[Callable[[], AbstractAsyncContextManager[Any]]] = ()  # held while it serves
+
+
+def create_app(deps: Deps) -> FastAPI:
+    """The application, ready to be served."""
+    door = Door(deps.log, deps.sources, deps.clock)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as held:
+            for part in deps.lifespan:
+                await held.enter_async_context(part())
+            held.push_async_callback(door.close)
+            yield
+
+    app = FastAPI(title="Laike", summary="A real-time marketing engine.", lifespan=lifespan)
+    app.state.door = door
+    app.router.routes[:0] = door.routes()
+    for router in (bootstrap.router(deps.sources), health.router(deps.checks), *deps.routers):
+        app.include_router(router)
+    app.add_exception_handler(Refused, _refused)
+    _add_cors(app, deps.origins)
+    ingest_docs.describe(app)
+    return app
+
+
+async def _refused(_: Request, refused: Exception) -> Response:
+    assert isinstance(refused, Refused)  # noqa: S101 - it is registered for this class alone
+    headers = {"retry-after": str(refused.retry_after)} if refused.retry_after else {}
+    content = refused.body()
+    return Response(content, refused.status, headers, media_type="application/json")
+
+
+def _add_cors(app: FastAPI, origins: tuple[str, ...]) -> None:
+    """Pages of `origins` may call. Nothing here trusts a cookie, so any page may be allowed."""
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=[] if "*" in origins else origins,
+        allow_origin_regex=".*" if "*" in origins else None,  # told back by name: credentials
+        allow_methods=["GET", "POST", "OPTIONS"],
+        allow_headers=["*"],
+        allow_credentials=True,
+        allow_private_network=True,
+        expose_headers=["Retry-After"],
+        max_age=PREFLIGHT_SECONDS,
+    )

@@ -1,0 +1,60 @@
+"""What time it is at the door: the wall's, or in a record-time folder the world's.
+
+Must live here: the two clocks. Must not: anything that decides by them.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+CLOCK_KEY = "{s0}:clock"
+READ_SECONDS = 0.05
+
+
+def wall() -> int:
+    """The wall's time, ms UTC."""
+    return time.time_ns() // 1_000_000
+
+
+class WorldClock:
+    """The record clock: what the driver of the world wrote, read every 50 ms and never per event.
+
+    `keep` runs beside the door; calling the clock reads no store. While Redis is away it stands
+    still, as the world does.
+    """
+
+    def __init__(self, read: Callable[[], Awaitable[bytes | None]]) -> None:
+        self._read = read
+        self._now = 0
+
+    @classmethod
+    def of(cls, redis: Redis) -> "WorldClock":
+        """The clock in `redis`."""
+
+        async def read() -> bytes | None:
+            found = await redis.get(CLOCK_KEY)
+            return found.encode() if isinstance(found, str) else found
+
+        return cls(read)
+
+    def __call__(self) -> int:
+        """The world's now; the wall's until a driver has set it."""
+        return self._now or wall()
+
+    async def refresh(self) -> None:
+        """Read it now; a clock never goes back."""
+        try:
+            found = await self._read()
+        except (RedisError, OSError):
+            return
+        if found:
+            self._now = max(self._now, int(found))
+
+    async def keep(self) -> None:
+        """Read it again and again, until cancelled."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(READ_SECONDS)

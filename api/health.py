@@ -1,0 +1,72 @@
+"""Alive and ready, for those who start, stop and send traffic to this process.
+
+Must live here: the two answers and how checks are asked. Must not: what a check looks at.
+
+    /healthz  200 alive · 503 a check of life failed (restart me)
+    /readyz   200 ready · 200 degraded: something the door can do without is away · 503 not ready
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+Check = Callable[[], Awaitable[None]]  # returns when all is well, else raises and says why
+CHECK_SECONDS_MAX = 2.0
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What is asked: `alive` for life; `needed` and `useful` for readiness."""
+
+    alive: Mapping[str, Check] = field(default_factory=dict)
+    needed: Mapping[str, Check] = field(default_factory=dict)  # away: not ready
+    useful: Mapping[str, Check] = field(default_factory=dict)  # away: degraded
+
+
+def router(checks: Checks) -> APIRouter:
+    """The two calls."""
+    routes = APIRouter(tags=["health"])
+
+    @routes.get("/healthz")
+    async def healthz() -> JSONResponse:
+        """Whether the process is alive: an answer, and no check of life failed."""
+        told = await _ask(checks.alive)
+        well = _well(told)
+        return JSONResponse({"status": "ok" if well else "stuck", "checks": told}, _status(well))
+
+    @routes.get("/readyz")
+    async def readyz() -> JSONResponse:
+        """Whether traffic may be sent here; `degraded` means yes, but something is away."""
+        needed, useful = await asyncio.gather(_ask(checks.needed), _ask(checks.useful))
+        ready = _well(needed)
+        status = "not ready" if not ready else "ready" if _well(useful) else "degraded"
+        return JSONResponse({"status": status, "checks": needed | useful}, _status(ready))
+
+    return routes
+
+
+async def _ask(checks: Mapping[str, Check]) -> dict[str, str]:
+    answers = await asyncio.gather(*(_answer(check) for check in checks.values()))
+    return dict(zip(checks, answers, strict=True))
+
+
+async def _answer(check: Check) -> str:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS_MAX):
+            await check()
+    except TimeoutError:
+        return f"no answer within {CHECK_SECONDS_MAX:g} s"
+    except Exception as away:  # noqa: BLE001 - whatever a check raises is its answer
+        return f"{type(away).__name__}: {away}"
+    return "ok"
+
+
+def _well(told: Mapping[str, str]) -> bool:
+    return all(answer == "ok" for answer in told.values())
+
+
+def _status(well: bool) -> int:
+    return 200 if well else 503

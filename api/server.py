@@ -1,0 +1,129 @@
+"""The API process: real parts put together and served until told to stop.
+
+Must live here: connections, their order of opening and closing. Must not: an answer to a call.
+Going down, the door closes first, then what runs beside it, then the connections.
+"""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+
+import uvicorn
+from fastapi import APIRouter, FastAPI
+from redis.asyncio import Redis
+
+from api.app import Deps, create_app
+from api.clocks import WorldClock, wall
+from api.health import Check, Checks
+from api.sources import Sources, ensure_sources
+from engine.log import Log
+from engine.logs import open_log
+from engine.settings import Settings
+
+DRAIN_SECONDS = 10
+CONNECTIONS_MAX = 4096
+BACKLOG = 2048
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+Background = Callable[[], Awaitable[None]]
+
+
+async def serve(
+    settings: Settings,
+    *,
+    background: Sequence[Background] = (),
+    useful: dict[str, Check] | None = None,
+    needed: dict[str, Check] | None = None,
+    routers: Sequence[APIRouter] = (),
+) -> None:
+    """Serve until SIGTERM or SIGINT; raises what a `background` task raised.
+
+    `background` runs beside the door (relay, archiver, learner). `needed` and `useful` are asked
+    by /readyz beside the log: away means not ready, or degraded.
+    """
+    async with AsyncExitStack() as held:
+        redis = Redis.from_url(settings.redis)
+        held.push_async_callback(redis.aclose)
+        log = open_log(
+            settings.log, redis=redis, shards=settings.shards, record=settings.clock == "record"
+        )
+        held.push_async_callback(log.close)
+        clock: Callable[[], int] = wall
+        beside = list(background)
+        if settings.clock == "record":
+            clock = world = WorldClock.of(redis)
+            await world.refresh()
+            beside.append(world.keep)
+        checks = Checks(needed={"log": _log_check(log)} | (needed or {}), useful=useful or {})
+        sources = open_sources(settings)
+        deps = Deps(log=log, sources=sources, clock=clock, checks=checks, routers=routers)
+        await run(create_app(deps), settings.host, settings.port, beside)
+
+
+def open_sources(settings: Settings) -> Sources:
+    """The senders of the settings' file; a folder that has none gets its first two keys."""
+    if settings.sources is None:
+        ensure_sources(settings.data)
+    return Sources(settings.sources_file)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, leaving the signals to `run`: its own way would end us before we have drained."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def run(app: FastAPI, host: str, port: int, background: Sequence[Background] = ()) -> None:
+    """Serve `app` with `background` beside it; the end of any one is the end of all."""
+    server = _Server(
+        uvicorn.Config(
+            app,
+            access_log=False,
+            server_header=False,
+            log_config=None,
+            lifespan="on",
+            limit_concurrency=CONNECTIONS_MAX,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+        )
+    )
+    listening = listen(host, port)
+    loop = asyncio.get_running_loop()
+    for sign in STOP_SIGNALS:
+        loop.add_signal_handler(sign, server.handle_exit, sign, None)
+    beside = [asyncio.ensure_future(start()) for start in background]
+    door = asyncio.ensure_future(server.serve([listening]))
+    try:
+        await asyncio.wait([door, *beside], return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await door
+    finally:
+        for task in beside:
+            task.cancel()
+        ended = await asyncio.gather(*beside, return_exceptions=True)
+        for sign in STOP_SIGNALS:
+            loop.remove_signal_handler(sign)
+        listening.close()
+    for one in ended:
+        if isinstance(one, Exception):
+            raise one
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The door's socket; raises OSError that names the address when it cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as taken:
+        told = f"cannot listen on {host} port {port}: {taken.strerror}"
+        raise OSError(taken.errno, told) from None
+
+
+def _log_check(log: Log) -> Check:
+    async def check() -> None:
+        await log.ends()
+
+    return check
