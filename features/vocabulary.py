@@ -139,6 +139,8 @@ NOT_BY_CUSTOMER: Final = frozenset(
         "Order Refunded",
         "Order Cancelled",
         "Payment Expired",
+        "Identified",
+        "Aliased",
         "Group Identified",
     )
 ) - {"Message Opened", "Message Clicked", "Message Unsubscribed", "Pickup Collected"}
