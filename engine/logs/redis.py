@@ -4,6 +4,7 @@ Must live here: the stream's form, its clock, its bound. Must not: who reads it,
 
     {sN}:log     the stream; fields k (key), v (value), t (log time, ms)
     {sN}:clock   the world's now in ms, in a record-time folder; absent in wall time
+    {sN}:accepted  how many events came in, counted apart from what became of them
 
 An append whose answer never came may have happened: the caller appends again and the records'
 own ids absorb the repeat. The last record of a stream is never trimmed: it holds the shard's end
@@ -37,7 +38,9 @@ end
 local clock = tonumber(redis.call('GET', KEYS[2]) or '')
 local now = redis.call('TIME')
 now = now[1] * 1000 + math.floor(now[2] / 1000)
+local events = 0
 for i = 1, #ARGV, 3 do
+  if string.sub(ARGV[i], 1, 1) ~= '!' or ARGV[i] == '!rejected' then events = events + 1 end
   local at = now
   if clock then
     at = tonumber(ARGV[i + 2])
@@ -48,6 +51,7 @@ for i = 1, #ARGV, 3 do
   redis.call('XADD', KEYS[1], string.format('%.0f-0', id),
     'k', ARGV[i], 'v', ARGV[i + 1], 't', string.format('%.0f', time))
 end
+if events > 0 then redis.call('INCRBY', KEYS[3], events) end
 return id
 """
 
@@ -55,6 +59,10 @@ return id
 def stream(shard: int) -> str:
     """The key of a shard's log."""
     return f"{{s{shard}}}:log"
+
+
+def _keys(shard: int) -> tuple[str, str, str]:
+    return stream(shard), f"{{s{shard}}}:clock", f"{{s{shard}}}:accepted"
 
 
 def client(url: str, *, timeout: float = 5.0) -> "aioredis.Redis":
@@ -104,7 +112,7 @@ class RedisLog:
                 for start in range(0, len(group), GROUP_ITEMS):
                     part = group[start : start + GROUP_ITEMS]
                     arguments = [field for item in part for field in item[1:]]
-                    calls.eval(APPEND, 2, stream(shard), f"{{s{shard}}}:clock", *arguments)
+                    calls.eval(APPEND, 3, *_keys(shard), *arguments)
             await calls.execute()
         except (RedisError, OSError) as error:
             raise _told(error) from error
