@@ -1,0 +1,106 @@
+"""Which channel carries what: read once at the start, from `<data>/channels.json` if there is one.
+
+Must live here: that file's form and its check. Must not: sending. Without the file every `via`
+goes to the log channel, or to LAIKE_WEBHOOK where that is set. With it:
+
+    {"targets": {"crm": {"url": "https://crm.example/hook", "private": false}},
+     "via": {"sms": "crm", "*": "log"}}
+
+`log` is always there, and `webhook` where LAIKE_WEBHOOK is set. A target's signing secret is in
+`<data>/webhook-<target>.secret`, made on first use; the receiver is given the same text.
+
+    ChannelsError   the file cannot work: what, where, and what is allowed
+"""
+
+import base64
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from sinks.channels import Channel, Message
+from sinks.logchannel import LogChannel
+from sinks.webhook import RefusedAddressError, WebhookChannel
+
+LOG = "log"
+ANY = "*"
+
+
+class ChannelsError(ValueError):
+    """channels.json asks for something that cannot be."""
+
+
+class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A webhook receiver; `private` allows inner addresses, and http on loopback."""
+
+    url: str
+    private: bool = False
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The file: receivers by name, and which `via` goes to which of them."""
+
+    targets: dict[str, Target] = {}
+    via: dict[str, str] = {}
+
+    def target_of(self, via: str) -> str:
+        """The name of the channel that carries this `via`.
+
+        >>> Plan(via={"sms": "crm", "*": "log"}).target_of("push")
+        'log'
+        """
+        return self.via.get(via, self.via.get(ANY, LOG))
+
+
+def read_plan(data: Path, webhook: str = "") -> Plan:
+    """The plan of the folder `data`; `webhook` is LAIKE_WEBHOOK."""
+    file = data / "channels.json"
+    plan = Plan(via={ANY: "webhook"} if webhook else {})
+    if file.exists():
+        try:
+            plan = msgspec.json.decode(file.read_bytes(), type=Plan)
+        except msgspec.DecodeError as wrong:
+            raise ChannelsError(f"{file}: {wrong}") from None
+    if webhook:
+        plan = Plan({"webhook": Target(webhook), **plan.targets}, plan.via)
+    known = {LOG, *plan.targets}
+    for via, target in plan.via.items():
+        if target not in known:
+            allowed = ", ".join(sorted(known))
+            raise ChannelsError(f"{file}: via {via!r} goes to {target!r}; known are {allowed}")
+    return plan
+
+
+def open_channels(data: Path, plan: Plan) -> dict[str, tuple[Channel, Callable[[Message], bool]]]:
+    """The channels that something goes to, each with the question which messages are its own."""
+    used = {LOG, *plan.via.values()} if ANY not in plan.via else set(plan.via.values())
+    return {name: (_open(name, data, plan), _wants(name, plan)) for name in sorted(used)}
+
+
+def _open(name: str, data: Path, plan: Plan) -> Channel:
+    if name == LOG:
+        return LogChannel(data / "sent.jsonl")
+    target = plan.targets[name]
+    try:
+        return WebhookChannel(
+            target.url, _secret(data / f"webhook-{name}.secret"), private=target.private
+        )
+    except RefusedAddressError as refused:
+        raise ChannelsError(f"channel {name!r}: {refused}") from refused
+
+
+def _wants(name: str, plan: Plan) -> Callable[[Message], bool]:
+    return lambda message: plan.target_of(message.via) == name
+
+
+def _secret(path: Path) -> str:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    with os.fdopen(descriptor, "w") as file:
+        secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+        file.write(secret + "\n")
+    return secret

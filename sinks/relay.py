@@ -1,0 +1,170 @@
+"""The relay: every sink over all shards, side by side, each with its own cursor and its own pace.
+
+Must live here: which sinks there are, how they start and end, what is told of them. Must not: what
+any of them does. Only what is committed leaves, and every reader may be given an entry twice.
+To add a sink: a class with `name`, `stream`, `weigh` and `take` (relay_loop.Sink), and a line here.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from clickhouse_connect.driver.client import Client
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from engine.log import Log
+from engine.settings import Settings
+from sinks.archive import Archive
+from sinks.channels_setup import open_channels, read_plan
+from sinks.channels_sink import ChannelSink
+from sinks.latency import Latency
+from sinks.outbox import OUTBOX, OUTCOMES, SINKS, EntryId, drained, pending_letters
+from sinks.relay_letters import Letters
+from sinks.relay_loop import Loop, Tally
+from sinks.relay_tables import Decisions, Outcomes, Tables, publish_rules
+from sinks.trim import KEEP_SECONDS, Trimmer
+
+__all__ = ["drained", "pending_letters", "publish_rules", "run_relay"]
+
+DRAIN_SECONDS = 8.0
+TELL_SECONDS = 1.0
+_log = logging.getLogger("laike.sinks")
+
+
+async def run_relay(
+    settings: Settings,
+    log: Log,
+    redis: Redis,
+    clickhouse_client_factory: Callable[[], Client],
+    stop: asyncio.Event,
+) -> None:
+    """Carry until `stop`; then what is readily there, for DRAIN_SECONDS at most."""
+    await Relay(settings, log, redis, clickhouse_client_factory).run(stop)
+
+
+class Relay:
+    """All sinks of one installation, composed."""
+
+    def __init__(
+        self, settings: Settings, log: Log, redis: Redis, connect: Callable[[], Client]
+    ) -> None:
+        self.redis = redis
+        self.shards = settings.shards
+        record = settings.clock == "record"
+        self.tallies: dict[str, Tally] = {}
+        self.latency = Latency(record_clock=record)
+        self.archive = Archive(log, Tables(connect))
+        self.first: list[Loop | ChannelSink] = [
+            self._loop(Letters(log)),
+            self._loop(Decisions(Tables(connect), self.latency)),
+            self._loop(self.archive),
+        ]
+        plan = read_plan(settings.data, settings.webhook)
+        for name, (channel, wanted) in open_channels(settings.data, plan).items():
+            tally = self._tally(f"channel-{name}")
+            self.first.append(
+                ChannelSink(
+                    tally.name, channel, wanted, redis, self.shards, tally, record_clock=record
+                )
+            )
+        self.last = self._loop(Outcomes(Tables(connect)))  # it reads what the channels write
+        streams = {OUTBOX: [one.name for one in self.first], OUTCOMES: [self.last.name]}
+        self.streams = streams
+        self.trimmer = Trimmer(
+            redis, log, self.shards, streams, keep_seconds=0 if record else KEEP_SECONDS
+        )
+
+    def _tally(self, name: str) -> Tally:
+        return self.tallies.setdefault(name, Tally(name))
+
+    def _loop(self, sink: Any) -> Loop:
+        return Loop(sink, self.redis, self.shards, self._tally(sink.name))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run all sinks until `stop`, then end them: those that feed `outcomes` before its own."""
+        await self._register(stop)
+        fed = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            feeding = [group.create_task(sink.run(stop)) for sink in self.first]
+            ending = group.create_task(self.last.run(fed))
+            around = [group.create_task(self._tell()), group.create_task(self.trimmer.run(stop))]
+            await stop.wait()
+            await _end(feeding, DRAIN_SECONDS * 0.75)
+            fed.set()
+            await _end([ending], DRAIN_SECONDS * 0.25)
+            await _end(around, 0)
+        await self._tell_once()
+
+    async def _register(self, stop: asyncio.Event) -> None:
+        """Name the sinks that run now: `drained` and an operator ask for them."""
+        names: dict[Any, Any] = {n: stream for stream, of in self.streams.items() for n in of}
+        while not stop.is_set():
+            try:
+                pipe = self.redis.pipeline(transaction=True)
+                pipe.delete(SINKS)
+                pipe.hset(SINKS, mapping=names)
+                await pipe.execute()
+            except (RedisError, OSError) as away:
+                _log.warning("the relay waits for Redis: %s", away)
+                await asyncio.sleep(0.5)
+            else:
+                return
+
+    async def _tell(self) -> None:
+        while True:
+            await asyncio.sleep(TELL_SECONDS)
+            await self._tell_once()
+
+    async def _tell_once(self) -> None:
+        """Write what each sink has to say of itself to `laike:sink:<name>`."""
+        try:
+            pipe = self.redis.pipeline(transaction=False)
+            told = []
+            for one in [*self.first, self.last]:
+                written, one.tally.written = one.tally.written, 0
+                told.append((one.tally, written))
+                key = f"laike:sink:{one.tally.name}"
+                pipe.hincrby(key, "written", written)
+                pipe.hset(key, mapping=await self._said(one))
+            try:
+                await pipe.execute()
+            except (RedisError, OSError):
+                for tally, written in told:
+                    tally.written += written
+                raise
+        except (RedisError, OSError) as away:
+            _log.debug("nothing told: %s", away)
+
+    async def _said(self, one: Loop | ChannelSink) -> dict[Any, Any]:
+        ends = await one.reader.ends()
+        lag = sum(_behind(end, one.after.get(shard)) for shard, end in enumerate(ends))
+        said: dict[Any, Any] = {
+            "lag": lag,
+            "failing": one.tally.failing,
+            "last_error": one.tally.last_error,
+            "last_error_at": one.tally.last_error_at,
+            "told_at": int(time.time() * 1000),
+        }
+        if one.name == "clickhouse":
+            said |= self.latency.percentiles()
+        if one.name == self.archive.name:
+            said["missing"] = self.archive.missing
+        return said
+
+
+def _behind(end: EntryId, at: EntryId | None) -> int:
+    """How far a reader is from the end of an outbox, in records of the shard's log."""
+    if at is None:
+        return end.offset
+    return max(end.offset - at.offset, int(end > at))
+
+
+async def _end(tasks: list[asyncio.Task[None]], seconds: float) -> None:
+    """Let the tasks end by themselves for so long, then end them."""
+    if seconds:
+        await asyncio.wait(tasks, timeout=seconds)
+    for task in tasks:
+        task.cancel()
