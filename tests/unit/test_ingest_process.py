@@ -51,7 +51,7 @@ async def test_healthz(tmp_path, monkeypatch):
 
 
 async def test_the_worlds_clock_never_goes_back_and_stands_while_redis_is_away():
-    told: list[bytes | None | Exception] = [None, b"1000", RedisAway("gone"), b"900", b"2000"]
+    told: list[bytes | Exception | None] = [None, b"1000", RedisAway("gone"), b"900", b"2000"]
 
     async def read():
         answer = told.pop(0)
