@@ -37,9 +37,8 @@ class Affinity(msgspec.Struct, array_like=True):
 
 def fold(affinity: Affinity, event: Event, emit: Emit) -> None:  # noqa: ARG001 - a fold's shape
     """Add the event's weight to its category and brand, or to those of each of its lines."""
-    products = event.properties.get("products") or (event.properties,)
     lead = 0.0
-    for product in products:
+    for product in event.properties.get("products") or (event.properties,):
         category, brand = product.get("category"), product.get("brand")
         if not category and not brand:
             continue

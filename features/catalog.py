@@ -47,8 +47,9 @@ def apply(customer: Customer, event: Event, emit: Emit) -> None:
     name = event.name
     if name in ONCE and is_repeat(customer.state("orders"), event):
         name = ANY_EVENT
+    touch = customer.touch
     for facet in customer.registry.hearing(name):
-        facet.fold(customer.touch(facet.name), event, emit)
+        facet.fold(touch(facet.name), event, emit)
 
 
 def merge(mine: Customer, theirs: Customer) -> Customer:

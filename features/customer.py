@@ -65,18 +65,26 @@ class Customer:
     def state(self, facet_name: str) -> Any:
         """The facet's state, for reading; the initial one if nothing is stored."""
         state = self._states.get(facet_name)
-        if state is None:
-            facet = self.registry.facets[facet_name]
-            packed = self._packed.get(facet_name)
-            state = facet.state() if packed is None else facet.decode(*packed)
-            self._states[facet_name] = state
-        return state
+        return self._load(facet_name) if state is None else state
 
     def touch(self, facet_name: str) -> Any:
         """The facet's state, for changing: it will be encoded anew."""
-        state = self._touched.get(facet_name)
+        state = self._states.get(facet_name)
         if state is None:
-            state = self._touched[facet_name] = self.state(facet_name)
+            state = self._load(facet_name)
+        self._touched[facet_name] = state
+        return state
+
+    def _load(self, facet_name: str) -> Any:
+        facet = self.registry.facets[facet_name]
+        packed = self._packed.get(facet_name)
+        if packed is None:
+            state = facet.state()
+        elif packed[0] == facet.version:
+            state = facet.read(packed[1])
+        else:
+            state = facet.upgrade(*packed)
+        self._states[facet_name] = state
         return state
 
     def put(self, facet_name: str, state: Any) -> None:

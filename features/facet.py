@@ -73,14 +73,9 @@ class Facet(Generic[S]):
             return event_name not in self.ignores
         return event_name in self.events
 
-    def decode(self, version: int, data: bytes) -> S:
-        """The state in `data`, written by `version` of this facet."""
-        try:
-            if version == self.version:
-                return self.read(data)
-            if version in self.upgrades:
-                return self.upgrades[version](data)
-        except (msgspec.DecodeError, ValueError) as error:
-            raise StateError(f"facet {self.name} version {version}: {error}") from error
+    def upgrade(self, version: int, data: bytes) -> S:
+        """The state in `data`, written by an older version of this facet."""
+        if version in self.upgrades:
+            return self.upgrades[version](data)
         known = ", ".join(str(v) for v in sorted({*self.upgrades, self.version}))
         raise StateError(f"facet {self.name}: version {version} is not one of {known}")

@@ -117,8 +117,11 @@ def total(windows: Windows, now: int, *, what: str, over: str) -> int:
     """The sum of `what` over the window, in its own small unit."""
     buckets, span_ms, width_ms, _ = WINDOWS[over]
     since, until = (now - span_ms) // width_ms, now // width_ms
-    found: dict[int, Counts] = getattr(windows, buckets)
-    return sum(getattr(found[number], what) for number in found if since <= number <= until)
+    result = 0
+    for number, counts in getattr(windows, buckets).items():
+        if since <= number <= until:
+            result += getattr(counts, what)
+    return result
 
 
 def _spend(windows: Windows, now: int, *, over: str) -> float:
