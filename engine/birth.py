@@ -5,9 +5,9 @@ message names the repair. State decided from one log must never be carried on wi
 """
 
 import secrets
+from typing import Any
 
 import orjson
-from redis.asyncio import Redis
 
 from engine.log import Log
 from engine.store import Position, Stopped
@@ -17,7 +17,7 @@ KEY = "laike:birth"
 HASH = "murmur2"
 
 
-async def check(redis: "Redis", log: Log, *, identity: str, shards: int, clock: str) -> str:
+async def check(redis: Any, log: Log, *, identity: str, shards: int, clock: str) -> str:
     """Write the birth record where there is none, else compare; returns the data's id.
 
     `identity` is the log's own (a Kafka cluster and topic id, or the Redis log's). `Stopped` when
@@ -38,7 +38,7 @@ async def check(redis: "Redis", log: Log, *, identity: str, shards: int, clock: 
     return str(found["data"])
 
 
-async def _compare_offsets(redis: "Redis", log: Log, shards: int) -> None:
+async def _compare_offsets(redis: Any, log: Log, shards: int) -> None:
     ends = await log.ends()
     positions = await redis.mget([keys(shard)["next"] for shard in range(shards)])
     for shard, (position, end) in enumerate(zip(positions, ends, strict=True)):

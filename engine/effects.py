@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from features.models.purchase import Scorer
-
 from rules.book import Book
 
 LATE_EVENT_MS = 600_000

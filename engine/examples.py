@@ -6,12 +6,11 @@ Must live here: opening an example, closing it by a purchase or its deadline. Mu
 
 from array import array
 
-from features.models.purchase import MODEL, vector
-
 from engine.effects import LATE_EVENT_MS, Effects, Moment
 from engine.journal import DAY_MS, Example
 from features.customer import Customer
 from features.events import Event
+from features.models.purchase import MODEL, vector
 
 HORIZON_MS = DAY_MS
 

@@ -14,9 +14,6 @@ from typing import Any, TypeVar
 
 import msgspec
 import orjson
-from features.models.purchase import Scorer
-from features.models.snapshot import BadSnapshot, unpack
-from rules.load import book_from_sources
 
 from engine.decide import DUPLICATE, PROCESSED, alarm, decide, receive, wake_up
 from engine.effects import Effects, Moment, Settings
@@ -28,7 +25,10 @@ from engine.store import Commit, Fenced, Position, ShardState, Stopped, Store, S
 from features.customer import Customer
 from features.events import BadEvent
 from features.events import decode as decode_event
+from features.models.purchase import Scorer
+from features.models.snapshot import BadSnapshot, unpack
 from rules.book import Book
+from rules.load import book_from_sources
 from rules.model import Shop
 
 CUSTOMERS_MAX = 900  # in one commit: a blob and a timer each stay under the store's 3,000 values

@@ -5,6 +5,7 @@ script compares and measures before its first write.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisGone
@@ -42,14 +43,14 @@ def keys(shard: int) -> dict[str, str]:
     return {
         name: f"{tag}:{name}"
         for name in ("owner", "next", "shard", "timers", "outbox", "log", "accepted", "clock")
-    } | {"customer": f"{tag}:c:"}
+    } | {"customer": f"{tag}:c:", "cursor": f"{tag}:cursor:"}
 
 
 class RedisStore:
     """`Store` over one Redis or Redis Cluster client, which it does not close."""
 
     def __init__(self, redis: "Redis") -> None:
-        self._redis = redis
+        self._redis: Any = redis  # its stubs say bytes or str; ours decodes nothing
         self._script = redis.register_script(_COMMIT)
 
     async def claim(self, shard: int, token: bytes) -> tuple[Position, bytes | None]:
