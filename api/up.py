@@ -43,7 +43,7 @@ class Run:
         self.before = self.gauge.counts().events_in
         self._shown = 0.0
         screen.look = Look(
-            api=f"http://{stack.settings.host}:{stack.settings.port}" if stack.plan.api else "",
+            api=f"http://{stack.settings.host}:{stack.settings.port}",
             data=str(stack.plan.data),
             write_key=stack.keys.get("server", ""),
             record_clock=stack.birth.clock == "record",
@@ -69,7 +69,7 @@ class Run:
         deadline = time.monotonic() + seconds
         while not self.stack.hurry and time.monotonic() < deadline:
             with suppress(RedisError, OSError):
-                if not self.gauge.counts().lag and self.gauge.drained():
+                if self.gauge.settled():
                     return True
             self._beat()
         return False
@@ -80,10 +80,11 @@ class Run:
         deadline = time.monotonic() + seconds
         self.stack.quiet("traffic")
         ran = time.monotonic() - self.began
-        whole = self.settle(max(1.0, deadline - time.monotonic() - 6))
+        drained = self.settle(max(1.0, deadline - time.monotonic() - 6))
         counts = self.gauge.counts(whole=True)
         self.screen.show(counts)
         self.gauge.close()
         killed = self.stack.stop(max(5.0, deadline - time.monotonic()))
-        summary = counts.summary(ran, self.before)
-        return summary | {"drained": whole, "killed": killed}
+        exact = not counts.lost and not counts.duplicates
+        clean = exact and not killed and not self.stack.hurry and (drained or self.stack.leaving)
+        return counts.summary(ran, self.before) | {"drained": drained, "clean": clean}

@@ -42,9 +42,10 @@ class Counts:
 
     @property
     def lost(self) -> int:
-        """Accepted and accounted for nowhere; before a drain, that is also what still waits."""
+        """Accepted and accounted for nowhere; what still waits in the log is not lost."""
         known = self.events_processed + self.duplicates_dropped + self.quarantined
-        return self.events_in - known
+        left = self.events_in - known
+        return max(0, left - self.lag) if self.lag else left
 
     def summary(self, seconds: float, before: int = 0) -> dict[str, Any]:
         """What `--json` prints of a run of so many seconds that found `before` events."""
@@ -83,9 +84,10 @@ class Gauge:
         self._runner.close()
         self._clickhouse.close()
 
-    def drained(self) -> bool:
-        """Whether every effect of what was decided so far has reached where it goes."""
-        return self._runner.run(drained(self._redis, self._shards))
+    def settled(self) -> bool:
+        """Whether all that came in is decided, and every effect of it is where it goes."""
+        lag = self._runner.run(status.read(self._redis, self._shards)).lag
+        return not lag and self._runner.run(drained(self._redis, self._shards))
 
     def counts(self, *, whole: bool = False) -> Counts:
         """The numbers now; `whole` adds what takes ClickHouse a look at every decision."""

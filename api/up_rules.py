@@ -13,13 +13,15 @@ from pathlib import Path
 
 import redis
 from clickhouse_connect.driver.client import Client
-from rules.load import load_book
 
 from rules.book import Book
 from rules.errors import RuleErrors
-from sinks.clickhouse import connect, insert
+from rules.load import load_book
+from sinks.clickhouse import connect
+from sinks.relay_tables import publish_rules
 
 LOOK_S = 1.0
+SUFFIXES = {".yaml", ".j2"}
 WANTED = "laike:rules:wanted"
 
 
@@ -29,30 +31,8 @@ def publish(book: Book, store: redis.Redis, clickhouse: Client, by: str, at: int
     The body goes first, so that no worker ever finds the wanted hash without it.
     """
     store.set(f"laike:rules:{book.hash}", json.dumps(dict(book.sources), ensure_ascii=False))
-    rows = [
-        {
-            "rule": rule.name,
-            "version": book.hash,
-            "published_at": at,
-            "published_by": by,
-            "title": rule.title,
-            "owner": rule.owner,
-            "purpose": rule.purpose,
-            "status": rule.status,
-            "sha256": book.hash,
-            "body": _body(book, rule.name),
-        }
-        for rule in book.rules.values()
-    ]
-    insert(clickhouse, "rules", rows)
+    publish_rules(clickhouse, book, at, by)
     store.set(WANTED, book.hash)
-
-
-def _body(book: Book, rule: str) -> str:
-    for name, text in book.sources.items():
-        if name.startswith("campaigns/") and Path(name).stem == rule:
-            return text
-    return ""
 
 
 class Rules:
@@ -61,6 +41,7 @@ class Rules:
     def __init__(self, folder: Path, told: Callable[[str], None]) -> None:
         self.folder = folder
         self.told = told
+        self.hash = ""  # of the version published last
         self._seen = self._stamps()
         self._looked = 0.0
 
@@ -70,6 +51,7 @@ class Rules:
         book = load_book(self.folder)
         at = time.time_ns() // 1_000_000
         publish(book, store, clickhouse, getpass.getuser(), at)
+        self.hash = book.hash
         return book
 
     def publish_changed(self, store: redis.Redis, clickhouse: str) -> None:
@@ -89,7 +71,7 @@ class Rules:
 
     def _stamps(self) -> dict[Path, tuple[int, int]]:
         found = {}
-        for path in sorted(self.folder.rglob("*.yaml")):
+        for path in sorted(p for p in self.folder.rglob("*") if p.suffix in SUFFIXES):
             with suppress(FileNotFoundError):  # an editor puts a file anew in its place
                 stat = path.stat()
                 found[path] = (stat.st_mtime_ns, stat.st_size)

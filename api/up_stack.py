@@ -6,6 +6,8 @@ Must live here: which processes there are, how each is probed, what is put in pl
     redis -> clickhouse -> migrate -> rules -> worker -> api -> traffic; the end is the reverse
 """
 
+import asyncio
+import json
 import signal
 import subprocess
 import sys
@@ -17,12 +19,14 @@ from typing import BinaryIO, Self
 
 import httpx
 import redis
+from redis.asyncio import Redis
 
 from api import up_folder, up_lock
 from api.preflight import any_port, port_free, preflight
 from api.processes import Child, Part, Spawn, command
 from api.sources import ensure_sources
 from api.up_rules import Rules
+from engine import status
 from engine.logs import redis_server
 from engine.settings import Clock, Settings, make_secret
 from sinks.clickhouse import connect, migrate
@@ -31,6 +35,7 @@ CLICKHOUSE_PORT = 8123
 API_PORT = 8000
 DRAIN_S = 20
 QUICK_S = 2
+WORKER = "laike:worker:0"  # the heartbeat of the only worker
 
 
 class CannotStart(Exception):  # noqa: N818 - a state of the world, not a fault of ours
@@ -47,7 +52,7 @@ class Plan:
     port: int | None = None
     clock: Clock | None = None
     default_clock: Clock = "record"
-    api: bool = True
+    private: bool = False  # the API on any port: nobody is told of it
     simulate: bool = False
     rate: int | None = None
 
@@ -102,8 +107,7 @@ class Stack:
         self.rules = Rules(plan.rules, self.told)
         for step in (self._redis, self._clickhouse, self._publish, self._worker):
             self._step(step)
-        if plan.api:
-            self._step(self._api)
+        self._step(self._api)
         if plan.simulate:
             self._step(self._simulate)
 
@@ -116,7 +120,8 @@ class Stack:
         data, plan = self.plan.data, self.plan
         socket = f"unix://{up_folder.redis_socket(data)}"
         clickhouse = _pick_port(CLICKHOUSE_PORT, None, "ClickHouse", self.told)
-        port = _pick_port(API_PORT, plan.port, "the API", self.told) if plan.api else 0
+        usual = any_port() if plan.private else API_PORT
+        port = _pick_port(usual, plan.port, "the API", self.told)
         return Settings(
             data=data.absolute(),
             secret=make_secret(data / "secret"),
@@ -169,13 +174,18 @@ class Stack:
         self.rules.publish(self.redis, connect(self.settings.clickhouse))
 
     def _worker(self) -> None:
-        before = self._owners()
         spawn = self._laike("worker")
-        ready = lambda: all(a and a != b for a, b in zip(self._owners(), before, strict=True))  # noqa: E731
-        self._run(Part("worker", spawn, ready, ready_s=120, stop_s=DRAIN_S))
+        self._run(Part("worker", spawn, self._worker_ready, ready_s=120, stop_s=DRAIN_S))
 
-    def _owners(self) -> list[object]:
-        return list(self.redis.mget([f"{{s{n}}}:owner" for n in range(self.birth.shards)]))
+    def _worker_ready(self) -> bool:
+        """It owns every shard, and every shard decides by the rules published just now."""
+        try:
+            beat = json.loads(self.redis.get(WORKER) or "{}")
+            rules = asyncio.run(_rules_in_force(self.settings))
+        except redis.RedisError:
+            return False
+        mine = beat.get("pid") == self.children["worker"].process.pid
+        return mine and len(beat["shards"]) == self.birth.shards and rules == {self.rules.hash}
 
     def _api(self) -> None:
         url = f"http://{self.settings.host}:{self.settings.port}"
@@ -219,6 +229,11 @@ class Stack:
             self._lock.release()
             del self._lock
         return killed
+
+
+async def _rules_in_force(settings: Settings) -> frozenset[str]:
+    async with Redis.from_url(settings.redis) as client:
+        return (await status.read(client, settings.shards)).rules
 
 
 def _answers(url: str) -> bool:

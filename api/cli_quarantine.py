@@ -1,0 +1,36 @@
+"""What was rejected, for people: the table `quarantine`, listed or one row whole.
+
+Must live here: the questions. Must not: how ClickHouse is asked (sinks.query).
+"""
+
+from pathlib import Path
+
+from sinks.query import query
+
+from api.cli_settings import clickhouse_of
+
+
+def list_rejected(data: Path, limit: int, reason: str | None, as_json: bool) -> int:
+    """The newest, with their reasons; the exit code."""
+    where = f"WHERE reason = {_text(reason)}" if reason else ""
+    columns = "quarantine_id, at, source, reason, substring(detail, 1, 100) AS detail"
+    return _ask(
+        f"{columns} FROM quarantine FINAL {where} ORDER BY at DESC LIMIT {limit}", data, as_json
+    )
+
+
+def show_rejected(data: Path, quarantine_id: str, as_json: bool) -> int:
+    """One row whole; the exit code."""
+    where = f"WHERE quarantine_id = {_text(quarantine_id)}"
+    columns = "quarantine_id, at, source, reason, detail, body"
+    return _ask(f"{columns} FROM quarantine FINAL {where}", data, as_json)
+
+
+def _ask(selected: str, data: Path, as_json: bool) -> int:
+    url, folder = clickhouse_of(data)
+    return query(f"SELECT {selected}", url=url, data=folder, as_json=as_json)
+
+
+def _text(value: str) -> str:
+    """A ClickHouse string literal."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
