@@ -24,6 +24,7 @@ from sinks.latency import Latency
 from sinks.outbox import OUTBOX, OUTCOMES, SINKS, EntryId, drained, pending_letters
 from sinks.relay_letters import Letters
 from sinks.relay_loop import Loop, Tally
+from sinks.relay_rounds import Rounds
 from sinks.relay_tables import Decisions, Outcomes, Tables, publish_rules
 from sinks.trim import KEEP_SECONDS, Trimmer
 
@@ -57,8 +58,8 @@ class Relay:
         self.tallies: dict[str, Tally] = {}
         self.latency = Latency(record_clock=record)
         self.archive = Archive(log, Tables(connect))
-        self.first: list[Loop | ChannelSink] = [
-            self._loop(Letters(log)),
+        self.first: list[Loop | Rounds | ChannelSink] = [
+            self._letters(log, record=record),
             self._loop(Decisions(Tables(connect), self.latency)),
             self._loop(self.archive),
         ]
@@ -82,6 +83,11 @@ class Relay:
 
     def _loop(self, sink: Any) -> Loop:
         return Loop(sink, self.redis, self.shards, self._tally(sink.name))
+
+    def _letters(self, log: Log, *, record: bool) -> Loop | Rounds:
+        if record:
+            return Rounds(log, self.redis, self.shards, self._tally(Letters.name))
+        return self._loop(Letters(log))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run all sinks until `stop`, then end them: those that feed `outcomes` before its own."""
@@ -138,7 +144,7 @@ class Relay:
         except (RedisError, OSError) as away:
             _log.debug("nothing told: %s", away)
 
-    async def _said(self, one: Loop | ChannelSink) -> dict[Any, Any]:
+    async def _said(self, one: Loop | Rounds | ChannelSink) -> dict[Any, Any]:
         ends = await one.reader.ends()
         lag = sum(_behind(end, one.after.get(shard)) for shard, end in enumerate(ends))
         said: dict[Any, Any] = {
