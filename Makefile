@@ -10,7 +10,7 @@ UP     ?=
 TESTS  ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install up test bench check format kafka lock clean
+.PHONY: help install up test bench check format kafka secrets lock clean
 
 help:  ## list these jobs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -52,6 +52,14 @@ format: $(STAMP)  ## put the code into its format
 
 kafka: $(STAMP)  ## a real one-node Kafka in .kafka, for the tests marked kafka (needs Java 17 and Maven)
 	@$(BIN)/python -m tests.kafka
+
+secrets:  ## random secrets for docker compose, in .secrets
+	@mkdir -p .secrets && chmod 700 .secrets
+	@for name in secret redis_password clickhouse_password; do \
+	  test -s .secrets/$$name || openssl rand -hex 32 > .secrets/$$name; done
+	@printf 'redis://:%s@redis:6379' "$$(cat .secrets/redis_password)" > .secrets/redis_url
+	@printf 'http://laike:%s@clickhouse:8123' "$$(cat .secrets/clickhouse_password)" > .secrets/clickhouse_url
+	@chmod 644 .secrets/*  # the containers' users read them; the folder itself is closed
 
 lock: $(STAMP)  ## write requirements.lock anew from pyproject.toml
 	@$(BIN)/pip-compile --quiet --allow-unsafe --extra dev --generate-hashes --no-emit-index-url --no-emit-find-links \
