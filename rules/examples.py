@@ -1,0 +1,189 @@
+"""`examples:` of a rule as typed data. Must not live here: running them."""
+
+from typing import Any, Final
+
+from features.values import READERS, BadEvent
+from features.vocabulary import PROPERTY_KINDS
+from rules.document import Fields, Items, Node, Text
+from rules.errors import BadText, near
+from rules.events import event_name
+from rules.model import Example, Expectation
+from rules.reading import Keys, Reader
+from rules.scope import Kind, Scope
+from rules.values import duration, moment, percent, tidy
+
+EXAMPLE: Final = Keys(
+    "an example",
+    ("name", "start", "customer", "given", "expect", "until", "arm"),
+    needed=("given", "expect"),
+)
+GIVEN_NEEDED: Final = ("at", "event")
+ACTIONS: Final = ("coupon", "notify")
+UNBUILT: Final = ("show", "points", "tag", "audience", "recommend", "task", "alert", "webhook")
+START: Final = "2026-01-05"
+MANY: Final = 200
+
+
+def examples(reader: Reader, node: Node, scope: Scope) -> tuple[Example, ...]:
+    """All examples of a rule."""
+    return tuple(
+        _example(reader, item, scope, number)
+        for number, item in enumerate(reader.items(node), start=1)
+    )
+
+
+def _example(reader: Reader, node: Node, scope: Scope, number: int) -> Example:
+    found = reader.fields(node, EXAMPLE)
+    start = moment(START, scope.zone)
+    if "start" in found:
+        start = reader.parse(found["start"], lambda text: moment(text, scope.zone), start)
+    name = reader.text(found["name"], "an example's name") if "name" in found else f"{number}"
+    given = [
+        _given(reader, item, start)
+        for item in (reader.items(found["given"])[:MANY] if "given" in found else [])
+    ]
+    expect = [
+        _expected(reader, item)
+        for item in (reader.items(found["expect"])[:MANY] if "expect" in found else [])
+    ]
+    holds = "arm" in found and reader.choice(found["arm"], "arm", ("treated", "holdout"))
+    return Example(
+        name=name,
+        start=start,
+        customer=_presets(reader, found["customer"], scope) if "customer" in found else {},
+        given=tuple(given),
+        expect=tuple(sorted(expect, key=lambda one: one.at_ms)),
+        until=reader.parse(found["until"], duration, 0) if "until" in found else None,
+        arm="holdout" if holds == "holdout" else "treated",
+        line=node.line,
+    )
+
+
+def _given(reader: Reader, node: Node, start: int) -> tuple[int, dict[str, Any]]:
+    """One event: `{at: 20m, event: NAME, property: value, ...}`."""
+    if not isinstance(node, Fields):
+        reader.error(node, "given is a list of {at: 20m, event: NAME, ...}")
+        return 0, {}
+    found = {key.value: value for key, value in node.pairs}
+    for name in GIVEN_NEEDED:
+        if name not in found:
+            reader.error(node, f"an event of an example needs `{name}`")
+    at = reader.parse(found.pop("at"), duration, 0) if "at" in found else 0
+    event: dict[str, Any] = {}
+    if "event" in found:
+        event["event"] = event_name(reader, found.pop("event"))
+    for name, value in found.items():
+        event[name] = _property(reader, name, value, start)
+    return at, event
+
+
+def _property(reader: Reader, name: str, node: Node, start: int) -> Any:
+    """A property as JSON: a known one in its own type, a time also as an offset."""
+    kind = PROPERTY_KINDS.get(name, "")
+    if kind == "time" and isinstance(node, Text):
+        try:
+            return start + duration(node.value)
+        except BadText:
+            pass
+    value = _json(reader, node)
+    if kind not in {"", "lines"} or not isinstance(node, Text):
+        try:
+            return READERS[name](value, name) if name in READERS else value
+        except BadEvent as bad:
+            reader.error(node, bad.detail)
+    return value
+
+
+def _json(reader: Reader, node: Node) -> Any:
+    """Text as JSON would have it: unquoted numbers, true and false are those."""
+    if isinstance(node, Items):
+        return [_json(reader, item) for item in node.items]
+    if isinstance(node, Fields):
+        return {key.value: _property(reader, key.value, value, 0) for key, value in node.pairs}
+    return _scalar(node) if isinstance(node, Text) else None
+
+
+def _scalar(node: Text) -> Any:
+    text = node.value
+    if node.quoted:
+        return text
+    if text in {"true", "false"}:
+        return text == "true"
+    digits = text.removeprefix("-")
+    if digits.replace(".", "", 1).isdigit() and digits.isascii() and len(text) < 16:
+        leading_zero = len(digits) > 1 and digits[0] == "0" and digits[1] != "."
+        if not (leading_zero or digits.startswith(".") or digits.endswith(".")):
+            return tidy(float(text))
+    return text
+
+
+def _presets(reader: Reader, node: Node, scope: Scope) -> dict[str, Any]:
+    """`customer: {feature: value}`: laid over the catalog in this example."""
+    if not isinstance(node, Fields):
+        reader.error(node, "customer is a mapping of features to values")
+        return {}
+    presets: dict[str, Any] = {}
+    for key, value in node.pairs:
+        known = scope.features.get(key.value)
+        if known is None:
+            hint = near(key.value, scope.features)
+            reader.error(key, f"`{key.value}` is not a feature of the catalog{hint}")
+            continue
+        presets[key.value] = _preset(reader, key.value, known.kind, value)
+    return presets
+
+
+def _preset(reader: Reader, name: str, kind: Kind, node: Node) -> Any:
+    if kind == "list" and isinstance(node, Items):
+        return [item.value for item in node.items if isinstance(item, Text)]
+    value = _scalar(node) if isinstance(node, Text) else None
+    fits = {
+        "number": isinstance(value, int | float) and not isinstance(value, bool),
+        "text": isinstance(node, Text),
+        "flag": isinstance(value, bool),
+        "list": False,
+        "any": True,
+    }
+    if not fits[kind]:
+        reader.error(node, f"`{name}` is a {kind}: give it such a value")
+        return None
+    if kind == "number" and isinstance(value, int | float):
+        return float(value)
+    return node.value if kind == "text" and isinstance(node, Text) else value
+
+
+def _expected(reader: Reader, node: Node) -> Expectation:
+    """`{at: 50m, notify: cart_waiting}`, `{at: 50m, held: limit}`."""
+    if not isinstance(node, Fields):
+        reader.error(node, "expect is a list of {at: 50m, notify: TEMPLATE} or []")
+        return Expectation(0)
+    found = {key.value: value for key, value in node.pairs}
+    if "at" not in found:
+        reader.error(node, "what is expected needs `at`, such as 50m")
+    at = reader.parse(found.pop("at"), duration, 0) if "at" in found else 0
+    held = reader.text(found.pop("held"), "a reason") if "held" in found else ""
+    actions: list[tuple[str, str]] = []
+    fields: dict[str, Any] = {}
+    for name, value in found.items():
+        if name in UNBUILT:
+            reader.error(value, f"`{name}` is part of the language but not built yet")
+        elif name in ACTIONS:
+            actions += [
+                (name, reader.text(item, f"a {name}'s name")) for item in reader.items(value)
+            ]
+        elif isinstance(value, Text):
+            fields[name] = _field(value)
+        else:
+            reader.error(value, f"`{name}` is one plain value here")
+    if bool(held) == bool(actions):
+        reader.error(
+            node, f"what is expected is either held: REASON or one of {', '.join(ACTIONS)}"
+        )
+    return Expectation(at, tuple(sorted(actions)), held, fields)
+
+
+def _field(node: Text) -> Any:
+    try:
+        return percent(node.value)
+    except BadText:
+        return _scalar(node)
