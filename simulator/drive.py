@@ -84,7 +84,7 @@ async def drive(
         items = world.step(now, end)
         await clock.open(end)
         await door.send(items, end)
-        await clock.close(end)
+        await clock.close()
         now, count = end, count + len(items)
         position = Position(world.seed, world.customers, world.start, now)
         await position.save(clock.redis)

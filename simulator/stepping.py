@@ -65,24 +65,27 @@ class RecordClock:
         self.letters = letters
         self.stalled_seconds = stalled_seconds
         self._keys = [f"{{s{shard}}}:clock" for shard in range(log.shards)]
+        self._at = 0
 
     async def now(self) -> int:
         """Where the world stands, ms; 0 before its first step."""
-        return max(int(value or 0) for value in await self._each(self._keys))
+        if not self._at:
+            self._at = max(int(value or 0) for value in await self._each(self._keys))
+        return self._at
 
     async def open(self, end: int) -> None:
         """Begin the step that ends at `end` (ms). The clock never goes back."""
+        self._at = max(await self.now(), end)
         pipe = self.redis.pipeline(transaction=False)
-        pipe.set(OPEN_STEP, end, px=OPEN_MS_MAX)
+        pipe.set(OPEN_STEP, self._at, px=OPEN_MS_MAX)
         for key in self._keys:
-            pipe.set(key, end)
+            pipe.set(key, self._at)
         await pipe.execute()
 
-    async def close(self, end: int) -> None:
-        """Tick every shard at `end` and wait until all of them and their letters are committed."""
-        tick = b'{"at":%d}' % end
-        ticks = [Append(shard, TICK, tick, end) for shard in range(self.log.shards)]
-        await append(self.log, ticks)
+    async def close(self) -> None:
+        """Tick every shard at the step's end; return once all is committed, letters included."""
+        tick = b'{"at":%d}' % self._at
+        await append(self.log, [Append(s, TICK, tick, self._at) for s in range(self.log.shards)])
         await self._committed()
         await self.redis.delete(OPEN_STEP)
         while True:
@@ -108,7 +111,7 @@ class RecordClock:
             if end > until:
                 break
             await self.open(end)
-            await self.close(end)
+            await self.close()
             ran, last = ran + 1, end
         return ran
 

@@ -1,6 +1,7 @@
 """The made-up shop: a seeded population whose events can be asked for, step by step.
 
-`World(seed, customers, start_ms).step(from_ms, to_ms)` gives the Segment items of that time. Each day of each person is a function of the seed alone, so a step depends on no earlier one and a
+`World(seed, customers, start_ms).step(from_ms, to_ms)` gives the Segment items of that time. Each
+day of each person is a function of the seed alone, so a step depends on no earlier one and a
 restart goes on anywhere; only what came of messages (`react`) is remembered, in memory. Must live
 here: the population and its calendar. Must not: what a person does (habits.py), sending.
 """
