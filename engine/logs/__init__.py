@@ -6,13 +6,16 @@ Must not: what is in the records.
 
 from typing import TYPE_CHECKING
 
-from engine.log import Log
-
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+    from engine.logs.kafka import KafkaLog
+    from engine.logs.redis import RedisLog
 
-def open_log(url: str, *, redis: "Redis | None" = None, shards: int, record: bool = False) -> Log:
+
+def open_log(
+    url: str, *, redis: "Redis | None" = None, shards: int, record: bool = False
+) -> "RedisLog | KafkaLog":
     """The log at `url`: redis://, unix:// (Redis Streams) or kafka://host:port[,host:port][/topic].
 
     `redis` and `record` matter to Kafka alone: in record time its producer reads the world's clock

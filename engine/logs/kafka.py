@@ -130,6 +130,17 @@ class KafkaLog:
     async def trim(self, shard: int, before: int) -> None:
         """Nothing: the topic's retention does it."""
 
+    async def identity(self) -> str:
+        """What tells this log from every other one."""
+        admin = await _started(AIOKafkaAdminClient(bootstrap_servers=self._address.bootstrap))
+        try:
+            cluster = (await admin.describe_cluster())["cluster_id"]
+        except (KafkaError, OSError) as error:
+            raise LogAway(f"the Kafka log is away: {error!r}") from error
+        finally:
+            await admin.close()
+        return f"kafka:{cluster}:{self._address.topic}"
+
     async def close(self) -> None:
         """Give the connections back."""
         producer, self._producer = self._producer, None

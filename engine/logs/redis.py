@@ -2,8 +2,10 @@
 
 Must live here: the stream's form, its clock, its bound. Must not: who reads it, what a record says.
 
-    {sN}:log     the stream; fields k (key), v (value), t (log time, ms)
-    {sN}:clock   the world's now in ms, in a record-time folder; absent in wall time
+    {sN}:log        the stream; fields k (key), v (value), t (log time, ms)
+    {sN}:clock      the world's now in ms, in a record-time folder; absent in wall time
+    {sN}:accepted   how many events the stream was ever given, so that a loss can be counted
+    laike:log       the log's own identity
     {sN}:accepted  how many events came in, counted apart from what became of them
 
 An append whose answer never came may have happened: the caller appends again and the records'
@@ -11,6 +13,7 @@ own ids absorb the repeat. The last record of a stream is never trimmed: it hold
 and its log time.
 """
 
+import secrets
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -23,6 +26,7 @@ from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 from engine.log import LogAway, LogFull
 from engine.records import REJECTED, Append, Record
 
+IDENTITY: Final = "laike:log"
 GROUP_ITEMS: Final = 500  # a script holds Redis up while it runs: about 2 ms for this many
 FULL_AT: Final = 0.75  # of maxmemory: events are refused and may come later
 SHUT_AT: Final = 0.85  # and here the door is shut until an operator or the relay makes room
@@ -35,6 +39,7 @@ if last then
   id = tonumber(string.match(last[1], '^%d+'))
   time = tonumber(last[2][6])
 end
+local events = 0
 local clock = tonumber(redis.call('GET', KEYS[2]) or '')
 local now = redis.call('TIME')
 now = now[1] * 1000 + math.floor(now[2] / 1000)
@@ -50,7 +55,9 @@ for i = 1, #ARGV, 3 do
   id = id + 1
   redis.call('XADD', KEYS[1], string.format('%.0f-0', id),
     'k', ARGV[i], 'v', ARGV[i + 1], 't', string.format('%.0f', time))
+  if string.sub(ARGV[i], 1, 1) ~= '!' or ARGV[i] == '!rejected' then events = events + 1 end
 end
+if events > 0 then redis.call('INCRBY', KEYS[3], events) end
 if events > 0 then redis.call('INCRBY', KEYS[3], events) end
 return id
 """
@@ -63,6 +70,10 @@ def stream(shard: int) -> str:
 
 def _keys(shard: int) -> tuple[str, str, str]:
     return stream(shard), f"{{s{shard}}}:clock", f"{{s{shard}}}:accepted"
+
+
+def _beside(shard: int) -> tuple[str, str]:
+    return f"{{s{shard}}}:clock", f"{{s{shard}}}:accepted"
 
 
 def client(url: str, *, timeout: float = 5.0) -> "aioredis.Redis":
@@ -158,6 +169,15 @@ class RedisLog:
             if last:
                 keep = min(before + 1, int(last[0][0][:-2]))
                 await self._redis.xtrim(stream(shard), minid=f"{keep}-0", approximate=False)
+        except (RedisError, OSError) as error:
+            raise _told(error) from error
+
+    async def identity(self) -> str:
+        """What tells this log from every other one, made with it."""
+        try:
+            await self._redis.set(IDENTITY, f"redis:{secrets.token_hex(8)}", nx=True)
+            found: Any = await self._redis.get(IDENTITY)
+            return str(found.decode())
         except (RedisError, OSError) as error:
             raise _told(error) from error
 

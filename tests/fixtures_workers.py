@@ -1,0 +1,79 @@
+"""Workers as processes of their own, whose shards only count, and what they counted."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from engine.records import Append
+from tests.fixtures_logs import RedisProcess
+
+SHARDS = 4
+ROOT = Path(__file__).parents[1]
+PROGRAM = ROOT / "tests" / "integration" / "counting_worker.py"
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start_worker(redis_empty: RedisProcess, tmp_path: Path) -> Iterator[Start]:
+    """A function that starts a worker; what still runs at the end is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(**variables: str) -> "subprocess.Popen[str]":
+        environ = os.environ | {
+            "PYTHONPATH": str(ROOT),
+            "LAIKE_LOG": redis_empty.url,
+            "LAIKE_REDIS": redis_empty.url,
+            "LAIKE_SHARDS": str(SHARDS),
+            "LAIKE_DATA": str(tmp_path),
+            **variables,
+        }
+        process = subprocess.Popen(
+            [sys.executable, str(PROGRAM)], env=environ, stderr=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        with process:  # closes its pipe and waits
+            process.kill()
+
+
+def items(first: int, last: int) -> list[Append]:
+    return [Append(i % SHARDS, b"u:%d" % i, b"%d" % i) for i in range(first, last)]
+
+
+def seen(client: redis.Redis) -> dict[str, int]:
+    """Value -> how often it was counted, over all shards."""
+    counts: dict[str, int] = {}
+    for shard in range(SHARDS):
+        for name, times in client.hgetall(f"{{s{shard}}}:seen").items():
+            value = name.decode().split("/")[1]
+            counts[value] = counts.get(value, 0) + int(times)
+    return counts
+
+
+async def until(condition: Callable[[], object], seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come"
+        await asyncio.sleep(0.05)
+
+
+def once_each(number: int) -> dict[str, int]:
+    return {str(i): 1 for i in range(number)}
+
+
+def end(process: "subprocess.Popen[str]", number: int = signal.SIGTERM) -> tuple[int, str]:
+    process.send_signal(number)
+    _, told = process.communicate(timeout=20)
+    return process.returncode, told
