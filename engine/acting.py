@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from engine.effects import Effects, Moment, Row
 from engine.ids import coupon_code, decision_id, share
-from engine.journal import Instance, Journey
+from engine.journal import Instance, write
 from features import catalog
 from features.customer import Customer
 from features.events import Event
@@ -91,7 +91,7 @@ def _limit(case: Case) -> str:
     """Counts an instance once, at its first act, in both arms alike."""
     if not case.first or not case.rule.limits:
         return ""
-    journey: Journey = case.customer.state("journey")
+    journey = write(case.customer).journey
     times = journey.entries.get(case.rule.name, [])
     zone = case.moment.book.shop.timezone
     if any(_spent(rate, times, case.at, zone) for rate in case.rule.limits):
@@ -195,7 +195,7 @@ def hold_once(
     effects: Effects,
 ) -> None:
     """The same, but only the first time for this subject: a decision's id has one content."""
-    journey: Journey = customer.state("journey")
+    journey = write(customer).journey
     held = journey.ever if instance.key in journey.ever else journey.fired
     bit = HELD_BITS[reason]
     if not held[instance.key] & bit:

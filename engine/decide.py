@@ -7,7 +7,7 @@ worker, the rule tests, the backtest and the fault simulator are its callers:
     decide(customer, event, moment, effects)      an event of this customer
     wake_up(customer, moment, effects)            a tick: what is due by the log time fires
     receive(customer, letter, moment, effects)    a letter that has arrived
-    alarm(customer, moment)                       when to wake it next (ms), 0 for never
+    next_alarm(customer, moment)                  when to wake it next (ms), 0 for never
 
 `moment` holds log time, offset, rules and scores; `effects` collects decisions, letters, facts.
 A customer's timers that are due by the log time fire before his record is applied.
@@ -19,8 +19,8 @@ from engine.effects import Effects, Letter, Moment
 from engine.examples import deadline, expire, observe
 from engine.identity import forwarded, link, receive_claim, receive_state
 from engine.ids import birth_id, event_hash
-from engine.journal import Identity, Seen, remember, seen_before
-from engine.journey import listen, next_alarm, wake
+from engine.journal import memory, remember, seen_before, write
+from engine.journey import listen, next_due, wake
 from features import catalog
 from features.customer import Customer
 from features.events import Event
@@ -36,7 +36,7 @@ PROCESSED = "processed"
 def decide(customer: Customer, event: Event, moment: Moment, effects: Effects) -> str:
     """Apply one event; says whether it was processed, a duplicate, or forwarded."""
     wake_up(customer, moment, effects)
-    identity: Identity = customer.state("identity")
+    identity = memory(customer).identity
     if identity.moved_to:
         body = {"value": encode_event(event).decode(), "path": [customer.cid]}
         effects.letters.append(Letter(identity.moved_to, "event", body, moment.offset))
@@ -45,16 +45,14 @@ def decide(customer: Customer, event: Event, moment: Moment, effects: Effects) -
 
 
 def _apply(customer: Customer, event: Event, moment: Moment, effects: Effects) -> str:
-    identity: Identity = customer.state("identity")
-    if not identity.birth:
-        identity.birth = birth_id(customer.cid)
-        customer.touch("identity")
-    seen: Seen = customer.state("dedup")
+    seen = memory(customer).seen
     event_id = event_hash(event.source, event.message_id)
     if seen_before(seen, event_id):
         return DUPLICATE
+    mine = write(customer)
+    if not mine.identity.birth:
+        mine.identity.birth = birth_id(customer.cid)
     remember(seen, event_id, moment.log_time)
-    customer.touch("dedup")
     if customer.cid.startswith("i:"):
         return PROCESSED
     paid = False
@@ -75,8 +73,10 @@ def _apply(customer: Customer, event: Event, moment: Moment, effects: Effects) -
 
 def wake_up(customer: Customer, moment: Moment, effects: Effects) -> None:
     """Fire all of the customer's timers that are due by the log time."""
-    wake(customer, moment.log_time, moment, effects)
-    expire(customer, moment.log_time, effects)
+    alarm: int = memory(customer).journey.alarm
+    if alarm and alarm <= moment.log_time:
+        wake(customer, moment.log_time, moment, effects)
+        expire(customer, moment.log_time, effects)
 
 
 def receive(
@@ -84,10 +84,9 @@ def receive(
 ) -> str:
     """Apply a letter: a claim, a moved customer's state, or an event that was forwarded."""
     wake_up(customer, moment, effects)
-    identity: Identity = customer.state("identity")
+    identity = memory(customer).identity
     if not identity.birth:
-        identity.birth = birth_id(customer.cid)
-        customer.touch("identity")
+        write(customer).identity.birth = birth_id(customer.cid)
     if kind == "claim":
         receive_claim(customer, body, moment, effects)
     elif kind == "state":
@@ -101,7 +100,7 @@ def receive(
     return ""
 
 
-def alarm(customer: Customer, moment: Moment) -> int:
+def next_alarm(customer: Customer, moment: Moment) -> int:
     """When the customer's earliest timer is due (ms), 0 for none."""
-    times = [due for due in (next_alarm(customer, moment), deadline(customer)) if due]
+    times = [due for due in (next_due(customer, moment), deadline(customer)) if due]
     return min(times, default=0)

@@ -25,8 +25,12 @@ class Settings:
     record_clock: bool = False
 
 
-class Moment(NamedTuple):
-    """When and under what a record is decided: log time in ms, its offset, rules and scores."""
+@dataclass(slots=True)
+class Moment:
+    """When and under what a record is decided: log time in ms, its offset, rules and scores.
+
+    One for a run of records; only log time and offset move on from record to record.
+    """
 
     settings: Settings
     book: Book
@@ -34,13 +38,10 @@ class Moment(NamedTuple):
     offset: int
     scorer: Scorer | None = None
     model: str = ""
-    presets: Mapping[str, Any] = {}  # features laid over the customer's own, in rule examples
+    presets: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # features laid over the customer's own, in rule examples
     arm: str = ""  # forced in rule examples: "treated" or "holdout"
-
-    @property
-    def now(self) -> int:
-        """The log time in ms."""
-        return self.log_time
 
 
 class Letter(NamedTuple):

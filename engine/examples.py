@@ -7,7 +7,7 @@ Must live here: opening an example, closing it by a purchase or its deadline. Mu
 from array import array
 
 from engine.effects import LATE_EVENT_MS, Effects, Moment
-from engine.journal import DAY_MS, Example
+from engine.journal import DAY_MS, Example, memory, write
 from features.customer import Customer
 from features.events import Event
 from features.models.purchase import MODEL, vector
@@ -19,7 +19,7 @@ def observe(
     customer: Customer, event: Event, moment: Moment, effects: Effects, *, paid: bool
 ) -> None:
     """Close the open example if this event is the purchase; else open one if none is."""
-    example: Example = customer.state("example")
+    example = memory(customer).example
     if example.opened:
         if paid and example.opened < event.at <= example.deadline:
             _close(customer, example, 1, effects)
@@ -31,19 +31,19 @@ def observe(
     example.opened, example.deadline = event.at, event.at + HORIZON_MS
     example.score = moment.scorer.score(inputs) if moment.scorer else 0.0
     example.version = moment.model
-    customer.touch("example")
+    write(customer).journey.arm(example.deadline)
 
 
 def expire(customer: Customer, until: int, effects: Effects) -> None:
     """Close the open example without a purchase if its deadline is at or before `until` (ms)."""
-    example: Example = customer.state("example")
+    example = memory(customer).example
     if example.opened and example.deadline <= until:
         _close(customer, example, 0, effects)
 
 
 def deadline(customer: Customer) -> int:
     """When the open example closes by itself (ms), 0 for none."""
-    example: Example = customer.state("example")
+    example = memory(customer).example
     return example.deadline
 
 
@@ -53,6 +53,4 @@ def _close(customer: Customer, example: Example, label: int, effects: Effects) -
         "at": example.opened, "features": array("f", example.inputs).tolist(), "label": label,
         "score": example.score, "model_version": example.version,
     })  # fmt: skip
-    for name, value in zip(Example.__struct_fields__, (b"", 0, 0, 0.0, ""), strict=True):
-        setattr(example, name, value)
-    customer.touch("example")
+    write(customer).example = Example()

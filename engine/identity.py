@@ -13,11 +13,13 @@ from engine.journal import (
     ALIASES_MAX,
     RECENT_MAX,
     REGISTRY,
-    Example,
+    UNSET,
     Identity,
     Instance,
     Journey,
+    memory,
     unite_seen,
+    write,
 )
 from engine.journey import concerns
 from features import catalog
@@ -38,7 +40,7 @@ def link(customer: Customer, event: Event, moment: Moment, effects: Effects) -> 
         others = [f"a:{event.previous_id}", f"u:{event.previous_id}"]
     else:
         return
-    identity: Identity = customer.state("identity")
+    identity = memory(customer).identity
     for other in others:
         if other != customer.cid and other not in identity.aliases:
             body = {"by": customer.cid, "path": [customer.cid], "at": event.at}
@@ -49,15 +51,16 @@ def receive_claim(
     customer: Customer, body: dict[str, Any], moment: Moment, effects: Effects
 ) -> None:
     """Another id says that this one is the same person: move there, unless moved before."""
-    identity: Identity = customer.state("identity")
+    identity = memory(customer).identity
     if identity.moved_to or customer.cid in body["path"]:
         return
     blob = base64.b64encode(customer.encode()).decode()
     state = {"from": customer.cid, "path": [customer.cid], "at": body["at"], "blob": blob}
     effects.letters.append(Letter(body["by"], "state", state, moment.offset))
     customer.clear()
-    customer.put("identity", Identity(birth=identity.birth, moved_to=body["by"]))
-    customer.put("journey", Journey(alarm=-1))  # whatever the shard's sorted set still holds
+    left = write(customer)
+    left.identity = Identity(birth=identity.birth, moved_to=body["by"])
+    left.journey.alarm = UNSET  # whatever the shard's sorted set still holds
 
 
 def receive_state(
@@ -67,10 +70,10 @@ def receive_state(
     if forwarded(customer, "state", body, moment, effects):
         return
     other = Customer.decode(body["from"], base64.b64decode(body["blob"]), REGISTRY)
-    identity: Identity = customer.state("identity")
+    mine, left = memory(customer), memory(other)
+    identity, theirs = mine.identity, left.identity
     if other.cid in identity.aliases:
         return
-    theirs: Identity = other.state("identity")
     aliases = [name for name in (other.cid, *theirs.aliases) if name != customer.cid]
     identity.aliases = [*identity.aliases, *aliases][-ALIASES_MAX:]
     known, other_known = customer.cid.startswith("u:"), other.cid.startswith("u:")
@@ -79,13 +82,12 @@ def receive_state(
     elif theirs.birth and other_known:
         identity.birth = theirs.birth
     catalog.merge(customer, other)
-    unite_seen(customer.state("dedup"), other.state("dedup"))
-    _unite_journeys(customer.state("journey"), other.state("journey"), moment.book)
-    mine: Example = customer.state("example")
-    if not mine.opened:
-        _copy_example(mine, other.state("example"))
-    for name in ("identity", "dedup", "journey", "example"):
-        customer.touch(name)
+    write(customer)
+    unite_seen(mine.seen, left.seen)
+    _unite_journeys(mine.journey, left.journey, moment.book)
+    if not mine.example.opened:
+        mine.example = left.example
+    mine.journey.alarm = UNSET
     for alias in aliases:
         row = {"alias": alias, "cid": customer.cid, "linked_at": body["at"]}
         effects.fact("identities", {**row, "version": moment.log_time})
@@ -95,7 +97,7 @@ def forwarded(
     customer: Customer, kind: str, body: dict[str, Any], moment: Moment, effects: Effects
 ) -> bool:
     """Whether this customer has moved and the letter was sent after it."""
-    identity: Identity = customer.state("identity")
+    identity = memory(customer).identity
     if not identity.moved_to:
         return False
     path: list[str] = body.get("path", [])
@@ -103,16 +105,11 @@ def forwarded(
         circle = path[path.index(customer.cid) :]
         if customer.cid == min(circle) or len(path) >= PATH_MAX:
             identity.moved_to = ""
-            customer.touch("identity")
+            write(customer)
             return False
     body = {**body, "path": [*path, customer.cid]}
     effects.letters.append(Letter(identity.moved_to, kind, body, moment.offset))
     return True
-
-
-def _copy_example(mine: Example, theirs: Example) -> None:
-    for name in Example.__struct_fields__:
-        setattr(mine, name, getattr(theirs, name))
 
 
 def _unite_journeys(mine: Journey, theirs: Journey, book: Book) -> None:

@@ -38,7 +38,7 @@ def birth_id(first_key: str, erasure: int = 0) -> bytes:
 
 def event_hash(source: str, message_id: str) -> bytes:
     """Six bytes that an applied event is remembered by in its customer's blob."""
-    return _digest(6, source, message_id)
+    return hashlib.blake2b(f"{source}\0{message_id}".encode(), digest_size=6).digest()
 
 
 def instance_key(rule: str, run: str, subject: str) -> bytes:

@@ -1,13 +1,13 @@
-"""What the engine itself remembers of a customer, as facets beside the features' own.
+"""What the engine itself remembers of a customer, as one facet beside the features' own.
 
-Must live here: the structs that the blob keeps for identity, dedup, journeys and open examples,
+Must live here: the structs that the blob keeps for identity, dedup, journeys and the open example,
 each bounded. Must not: what to do with them (identity.py, journey.py, decide.py do that).
 """
 
 import msgspec
 
 from features.catalog import FACETS
-from features.customer import Registry
+from features.customer import Customer, Registry
 from features.events import Event
 from features.facet import Emit, Facet
 
@@ -19,6 +19,7 @@ FIRED_MAX = 256
 COUNTED_SUBJECTS_MAX = 32
 RECENT_MAX = 100
 RECENT_MS = 7 * DAY_MS
+UNSET = -1
 _HASH = 6
 
 
@@ -69,7 +70,12 @@ class Journey(msgspec.Struct, array_like=True):
     entries: dict[str, list[int]] = {}  # rule -> times (ms) of entries that a limit counts
     silent: dict[str, int] = {}  # inactive rule -> last event heard (ms); negative once answered
     recent: list[tuple[str, int, list[str]]] = []  # watched events: name, at (ms), subjects
-    alarm: int = 0  # the timer that the shard's sorted set holds for this customer, ms
+    alarm: int = 0  # what the shard's sorted set holds for this customer (ms), UNSET if to be set
+
+    def arm(self, due: int) -> None:
+        """A timer was set to `due` (ms). Nothing is ever due before the alarm; it may be early."""
+        if not self.alarm or due < self.alarm:
+            self.alarm = UNSET
 
 
 class Example(msgspec.Struct, array_like=True):
@@ -82,32 +88,41 @@ class Example(msgspec.Struct, array_like=True):
     version: str = ""
 
 
-def _nothing(_state: object, _event: Event, _emit: Emit) -> None:
-    """The engine writes these facets itself; no event folds into them directly."""
+class Memory(msgspec.Struct, array_like=True):
+    """All of it, one facet: every event reads and writes it, so it is decoded in one go."""
+
+    identity: Identity = msgspec.field(default_factory=Identity)
+    seen: Seen = msgspec.field(default_factory=Seen)
+    journey: Journey = msgspec.field(default_factory=Journey)
+    example: Example = msgspec.field(default_factory=Example)
 
 
-def _theirs_lost(mine: object, _theirs: object) -> object:
+def memory(customer: Customer) -> Memory:
+    """The engine's memory of a customer, for reading."""
+    found: Memory = customer.state(ENGINE)
+    return found
+
+
+def write(customer: Customer) -> Memory:
+    """The same, for changing."""
+    found: Memory = customer.touch(ENGINE)
+    return found
+
+
+def _nothing(_state: Memory, _event: Event, _emit: Emit) -> None:
+    """The engine writes its memory itself; no event folds into it directly."""
+
+
+def _theirs_left(mine: Memory, _theirs: Memory) -> Memory:
     """Uniting is the engine's own act (identity.py); a plain merge keeps what is here."""
     return mine
 
 
-def _facet(name: str, state: type[msgspec.Struct]) -> Facet:  # type: ignore[type-arg]
-    return Facet(
-        name=name, version=1, state=state, events=frozenset(), fold=_nothing,
-        merge=_theirs_lost, features=(),
-    )  # fmt: skip
-
-
-ENGINE_FACETS = {
-    facet.name: facet
-    for facet in (
-        _facet("identity", Identity),
-        _facet("dedup", Seen),
-        _facet("journey", Journey),
-        _facet("example", Example),
-    )
-}
-REGISTRY = Registry({**FACETS, **ENGINE_FACETS})
+ENGINE = "engine"
+FACET = Facet(
+    name=ENGINE, version=1, state=Memory, events=frozenset(), fold=_nothing, merge=_theirs_left
+)
+REGISTRY = Registry({**FACETS, ENGINE: FACET})
 
 
 def seen_before(seen: Seen, event_id: bytes) -> bool:

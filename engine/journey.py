@@ -15,9 +15,11 @@ from engine.journal import (
     OPEN_MAX,
     RECENT_MAX,
     RECENT_MS,
-    Identity,
+    UNSET,
     Instance,
     Journey,
+    memory,
+    write,
 )
 from features.customer import Customer
 from features.events import Event
@@ -25,6 +27,7 @@ from rules.model import PAID, Act, EventTrigger, InactiveTrigger, Rule, Stop, St
 from rules.values import Context
 
 FIRINGS_MAX = 500
+SUBJECTS = (("cart", "cart_id"), ("order", "order_id"), ("product", "product_id"))
 
 
 def listen(customer: Customer, event: Event, moment: Moment, effects: Effects) -> None:
@@ -36,15 +39,17 @@ def listen(customer: Customer, event: Event, moment: Moment, effects: Effects) -
     watched = not book.watched.isdisjoint(heard)
     if not (triggered or silenced or watched):
         return
-    journey: Journey = customer.state("journey")
-    customer.touch("journey")
+    journey = write(customer).journey
     if watched:
-        _note_recent(journey, event)
+        subjects = subjects_in(event)
+        _note_recent(journey, event, subjects)
         for instance in list(journey.open):
-            _heed(customer, instance, event, heard, moment, effects)
+            _heed(customer, instance, event, subjects, heard, moment, effects)
     for rule in silenced:
         if event.at > abs(journey.silent.get(rule.name, 0)):
             journey.silent[rule.name] = event.at
+            if due := _silent_until(rule, customer, event.at, moment):
+                journey.arm(due)
     for rule in triggered:
         _trigger(customer, rule, event, moment, effects)
 
@@ -54,8 +59,8 @@ def _listens(rule: Rule, heard: frozenset[str]) -> bool:
     return of is None or not of.isdisjoint(heard)
 
 
-def _note_recent(journey: Journey, event: Event) -> None:
-    journey.recent.append((event.name, event.at, subjects_in(event)))
+def _note_recent(journey: Journey, event: Event, subjects: list[str]) -> None:
+    journey.recent.append((event.name, event.at, subjects))
     if len(journey.recent) > RECENT_MAX or journey.recent[0][1] < event.at - RECENT_MS:
         kept = [entry for entry in journey.recent if entry[1] >= event.at - RECENT_MS]
         journey.recent = kept[-RECENT_MAX:]
@@ -64,12 +69,10 @@ def _note_recent(journey: Journey, event: Event) -> None:
 def subjects_in(event: Event) -> list[str]:
     """The ids of carts, orders and products that an event carries, as `kind:id`."""
     properties = event.properties
-    found = [
-        f"{kind}:{properties[name]}"
-        for kind, name in (("cart", "cart_id"), ("order", "order_id"), ("product", "product_id"))
-        if properties.get(name)
-    ]
-    products = properties.get("products") or ()
+    found = [f"{kind}:{properties[name]}" for kind, name in SUBJECTS if properties.get(name)]
+    products = properties.get("products")
+    if not products:
+        return found
     found += [
         f"product:{line['product_id']}"
         for line in products
@@ -93,6 +96,7 @@ def _heed(
     customer: Customer,
     instance: Instance,
     event: Event,
+    subjects: list[str],
     heard: frozenset[str],
     moment: Moment,
     effects: Effects,
@@ -101,7 +105,7 @@ def _heed(
     rule = moment.book.rules.get(instance.rule)
     if rule is None or event.at < instance.started:
         return
-    if not concerns(rule, instance.subject, subjects_in(event)):
+    if not concerns(rule, instance.subject, subjects):
         return
     if any(_stops(stop, customer, event, heard, moment) for stop in rule.stop_on):
         hold(customer, rule, instance, "stopped", event.at, moment, effects)
@@ -153,7 +157,7 @@ def _counted(customer: Customer, rule: Rule, trigger: EventTrigger, subject: str
     """Whether this is the `count`-th within the window for the subject (then it starts anew)."""
     if trigger.count <= 1:
         return True
-    counts = customer.state("journey").counts.setdefault(rule.name, {})
+    counts = memory(customer).journey.counts.setdefault(rule.name, {})
     times = [t for t in counts.pop(subject, ()) if t > at - trigger.within_ms]
     times.append(at)
     if len(times) >= trigger.count:
@@ -178,8 +182,8 @@ def _enter(
         return
     if rule.condition is not None and not rule.condition.test(customer, event, at, moment.presets):
         return
-    journey: Journey = customer.state("journey")
-    identity: Identity = customer.state("identity")
+    journey = memory(customer).journey
+    identity = memory(customer).identity
     key = instance_key(rule.name, rule.run, subject)
     instance = Instance(
         rule=rule.name, run=rule.run, subject=subject, birth=identity.birth, key=key,
@@ -227,6 +231,7 @@ def _advance(
         if isinstance(step, Wait):
             instance.anchor = max(at, _last(customer, rule, instance, step, at))
             instance.due = instance.anchor + step.for_ms
+            memory(customer).journey.arm(instance.due)
             return
         if isinstance(step, Stop):
             goes_on = step.condition is not None and not step.condition.test(
@@ -242,7 +247,7 @@ def _advance(
 
 def _last(customer: Customer, rule: Rule, instance: Instance, wait: Wait, at: int) -> int:
     """When the customer last did one of the wait's `since_last` events, up to `at`; else 0."""
-    journey: Journey = customer.state("journey")
+    journey = memory(customer).journey
     return max(
         (
             time
@@ -254,7 +259,7 @@ def _last(customer: Customer, rule: Rule, instance: Instance, wait: Wait, at: in
 
 
 def _close(customer: Customer, instance: Instance) -> None:
-    journey: Journey = customer.state("journey")
+    journey = memory(customer).journey
     journey.open = [other for other in journey.open if other is not instance]
 
 
@@ -270,7 +275,7 @@ def _fail(
     """An exception inside one rule: `held: error` for it, and the event is applied all the same."""
     instance = Instance(
         rule=rule.name, run=rule.run, subject=subject or f"error:{moment.offset}",
-        birth=customer.state("identity").birth, key=b"", started=at, step=0, due=at, anchor=at,
+        birth=memory(customer).identity.birth, key=b"", started=at, step=0, due=at, anchor=at,
     )  # fmt: skip
     hold(
         customer,
@@ -286,11 +291,11 @@ def _fail(
 
 def wake(customer: Customer, until: int, moment: Moment, effects: Effects) -> None:
     """Fire the customer's timers due at or before `until`, in due order, as of their due time."""
+    write(customer).journey.alarm = UNSET
     for _ in range(FIRINGS_MAX):
         found = _ripest(customer, moment)
         if found is None or found[0] > until:
             return
-        customer.touch("journey")
         _fire(customer, found[0], found[4], moment, effects)
 
 
@@ -298,7 +303,7 @@ def _ripest(
     customer: Customer, moment: Moment
 ) -> tuple[int, int, str, str, Instance | Rule] | None:
     """The next of the customer's timers: (due, -priority, rule, subject, what)."""
-    journey: Journey = customer.state("journey")
+    journey = memory(customer).journey
     best: tuple[int, int, str, str, Instance | Rule] | None = None
     rules = moment.book.rules
     for instance in journey.open:
@@ -310,20 +315,25 @@ def _ripest(
         rule = rules.get(name)
         if last <= 0 or rule is None or not isinstance(rule.trigger, InactiveTrigger):
             continue
-        context = Context(customer, None, last, moment.presets)
-        silence = rule.trigger.for_ms.get(context)
-        if not isinstance(silence, int | float):
-            continue
-        order = (last + int(silence), -rule.priority, name, str(last))
-        if best is None or order < best[:4]:
+        due = _silent_until(rule, customer, last, moment)
+        order = (due, -rule.priority, name, str(last))
+        if due and (best is None or order < best[:4]):
             best = (*order, rule)
     return best
+
+
+def _silent_until(rule: Rule, customer: Customer, last: int, moment: Moment) -> int:
+    """When a silence since `last` (ms) is long enough for the rule; 0 when that is unknown."""
+    if not isinstance(rule.trigger, InactiveTrigger):
+        return 0
+    silence = rule.trigger.for_ms.get(Context(customer, None, last, moment.presets))
+    return last + int(silence) if isinstance(silence, int | float) else 0
 
 
 def _fire(
     customer: Customer, due: int, what: Instance | Rule, moment: Moment, effects: Effects
 ) -> None:
-    journey: Journey = customer.state("journey")
+    journey = memory(customer).journey
     if isinstance(what, Rule):
         last = journey.silent[what.name]
         journey.silent[what.name] = -last  # this silence has been answered
@@ -343,7 +353,7 @@ def _fire(
         _fail(customer, rule, what.subject, due, error, moment, effects)
 
 
-def next_alarm(customer: Customer, moment: Moment) -> int:
+def next_due(customer: Customer, moment: Moment) -> int:
     """When the customer's earliest timer is due (ms), 0 for none."""
     found = _ripest(customer, moment)
     return found[0] if found else 0

@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 import msgspec
 import orjson
 
-from engine.decide import DUPLICATE, PROCESSED, alarm, decide, receive, wake_up
+from engine.decide import DUPLICATE, PROCESSED, decide, next_alarm, receive, wake_up
 from engine.effects import Effects, Moment, Settings
 from engine.ids import quarantine_id
-from engine.journal import REGISTRY, Journey
+from engine.journal import REGISTRY, UNSET, Example, memory, write
 from engine.outbox import entry, letters
 from engine.records import LETTER, MODEL, REJECTED, RULES, TICK, Record, is_event
 from engine.store import Commit, Fenced, Position, ShardState, Stopped, Store, StoreAway
@@ -145,13 +145,16 @@ class Shard:
         poison: dict[int, str],
     ) -> int | None:
         """Decide each record; the offset of one that broke us, which is then left out next time."""
+        moment = self._moment(state, 0)
         for record in run:
-            state.log_time = max(state.log_time, record.log_time)
+            if record.log_time > state.log_time:
+                moment.log_time = state.log_time = record.log_time
+            moment.offset = record.offset
             if record.offset in poison:
                 self._reject(record, "poison", poison[record.offset], state, effects)
                 continue
             try:
-                self._decide_one(record, customers, state, effects)
+                self._decide_one(record, customers, state, moment, effects)
             except BadEvent as bad:
                 self._reject(record, bad.reason, bad.detail, state, effects)
             except Stopped:
@@ -167,19 +170,19 @@ class Shard:
         record: Record,
         customers: dict[str, Customer],
         state: ShardState,
+        moment: Moment,
         effects: Effects,
     ) -> None:
         if record.key == REJECTED:
             effects.count("events")
             self._note_rejected(record, effects)
         elif record.key == LETTER:
-            self._open_letter(record, customers, state, effects)
+            self._open_letter(record, customers, state, moment, effects)
         elif is_event(record.key):
             event = decode_event(record.value)
             if event.row and _repeated_row(state, event.row):
                 fate = DUPLICATE
             else:
-                moment = self._moment(state, record.offset)
                 fate = decide(customers[record.key.decode()], event, moment, effects)
             effects.count("events")
             effects.count(fate)
@@ -193,6 +196,7 @@ class Shard:
         record: Record,
         customers: dict[str, Customer],
         state: ShardState,
+        moment: Moment,
         effects: Effects,
     ) -> None:
         """A letter is applied once, in its sender's order; a gap means that one was lost."""
@@ -206,7 +210,6 @@ class Shard:
                 f"{letter['prev'] or 'none'}, but the last one seen is {last or 'none'}: a letter "
                 "is lost. Restore Redis and the log from the same back-up."
             )
-        moment = self._moment(state, record.offset)
         fate = receive(customers[letter["cid"]], letter["kind"], letter["body"], moment, effects)
         state.letters_in[sender] = letter["id"]
         if fate in {PROCESSED, DUPLICATE}:
@@ -238,13 +241,11 @@ class Shard:
         except Exception as error:
             log.exception("shard %d: the timers of a customer are poison", self.number)
             customer, mine = Customer.decode(cid, blob, REGISTRY), Effects()
-            journey: Journey = customer.state("journey")
-            journey.open, journey.silent, journey.alarm = [], {}, -1
-            customer.touch("journey")
+            journey = memory(customer).journey
+            journey.open, journey.silent = [], {}
+            memory(customer).example = Example()
             self._reject(record, "poison_timer", f"{type(error).__name__}: {error}", state, mine)
-        else:
-            customer.touch("journey")
-        customer.state("journey").alarm = customer.state("journey").alarm or -1
+        write(customer).journey.alarm = UNSET
         effects.decisions += mine.decisions
         effects.letters += mine.letters
         effects.examples += mine.examples
@@ -314,11 +315,9 @@ class Shard:
         for cid, customer in customers.items():
             if not customer.dirty:
                 continue
-            due = alarm(customer, moment)
-            journey: Journey = customer.state("journey")
-            if due != journey.alarm:
-                alarms[cid] = journey.alarm = due
-                customer.touch("journey")
+            journey = memory(customer).journey
+            if journey.alarm == UNSET:
+                alarms[cid] = journey.alarm = next_alarm(customer, moment)
             blobs[cid] = customer.encode()
         _add_counts(state, effects)
         sent = letters(effects, self.number, self.settings.shards, state, tick=bool(after.step))

@@ -223,7 +223,7 @@ async def test_two_ids_that_claim_each_other_at_once_become_one():
     world.send(3, product_id="p1", userId="u1")
     await world.run()
     assert len(world.decisions()) == 1
-    moved = [world.customer(f"u:u{n}").state("identity").moved_to for n in (1, 2)]
+    moved = [world.customer(f"u:u{n}").state("engine").identity.moved_to for n in (1, 2)]
     assert sorted(moved) == ["", "u:u1"]
 
 
@@ -234,8 +234,8 @@ async def test_a_shared_tablet_belongs_to_its_first_claimant():
     await world.run()
     world.send(2, type="identify", userId="u2", anonymousId="tablet")
     await world.run()
-    assert world.customer("a:tablet").state("identity").moved_to == "u:u1"
-    assert world.customer("u:u2").state("identity").aliases == []
+    assert world.customer("a:tablet").state("engine").identity.moved_to == "u:u1"
+    assert world.customer("u:u2").state("engine").identity.aliases == []
 
 
 @pytest.mark.parametrize("batch", [1, 3, 1000])
