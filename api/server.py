@@ -77,9 +77,9 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def run(app: FastAPI, host: str, port: int, background: Sequence[Background] = ()) -> None:
-    """Serve `app` with `background` beside it; the end of any one is the end of all."""
-    server = _Server(
+def server_of(app: FastAPI) -> uvicorn.Server:
+    """Uvicorn with our limits."""
+    return _Server(
         uvicorn.Config(
             app,
             access_log=False,
@@ -90,6 +90,11 @@ async def run(app: FastAPI, host: str, port: int, background: Sequence[Backgroun
             timeout_graceful_shutdown=DRAIN_SECONDS,
         )
     )
+
+
+async def run(app: FastAPI, host: str, port: int, background: Sequence[Background] = ()) -> None:
+    """Serve `app` with `background` beside it; the end of any one is the end of all."""
+    server = server_of(app)
     listening = listen(host, port)
     loop = asyncio.get_running_loop()
     for sign in STOP_SIGNALS:
