@@ -11,8 +11,8 @@ from features.events import Event
 from features.facet import Emit, Facet, Feature
 from features.fold import days, short
 
-PURPOSES_MAX: Final = 8
-CHANNELS_MAX: Final = 10
+PURPOSES_MAX: Final = 4
+CHANNELS_MAX: Final = 8
 MARKETING: Final = "marketing"
 
 

@@ -13,7 +13,17 @@ import msgspec
 import orjson
 
 from features import context as origin
-from features.values import BadEvent, bad_type, identifier, mapping, plain, properties, shown, time
+from features.values import (
+    BadEvent,
+    bad_type,
+    identifier,
+    mapping,
+    plain,
+    properties,
+    shown,
+    text,
+    time,
+)
 from features.vocabulary import (
     CALL_NAMES,
     GA4_NAMES,
@@ -148,9 +158,9 @@ def _name(item: dict[str, Any], kind: str) -> str:
         raise BadEvent("missing_event", "event: a track call needs the event's name")
     if not isinstance(name, str):
         raise bad_type("event", "text", name)
-    name = name.strip()
-    if not name or not name.isprintable():
-        raise BadEvent("missing_event", f"event: expected a printable name, got {shown(name)}")
+    name = text(name, "event").strip()
+    if not name:
+        raise BadEvent("missing_event", "event: expected a name, got only spaces")
     if len(name) > NAME_LENGTH_MAX:
         raise BadEvent(
             "too_long", f"event: expected at most {NAME_LENGTH_MAX} characters, got {len(name)}"

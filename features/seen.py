@@ -1,6 +1,7 @@
 """Seen: when he was seen first and last, and on which channels and devices.
 
-What the shop says about him does not count; the first 8 channels and devices are counted.
+What the shop says about him does not count, and its servers are no channel of his; the first 8
+channels and devices are counted.
 """
 
 from typing import Final
@@ -13,6 +14,7 @@ from features.fold import days, earlier, short
 from features.vocabulary import NOT_BY_CUSTOMER
 
 KINDS_MAX: Final = 8
+SERVER: Final = "server"  # where the shop's own programs speak, not a place the customer comes by
 
 
 class Seen(msgspec.Struct, array_like=True):
@@ -37,7 +39,7 @@ def fold(seen: Seen, event: Event, emit: Emit) -> None:  # noqa: ARG001 - a fold
         seen.first = at
     if is_last:
         seen.last = at
-    if channel:
+    if channel and channel != SERVER:
         channel = short(channel)
         _count(seen.channels, channel, 1)
         if is_last or not seen.last_channel:

@@ -158,6 +158,9 @@ def lines(value: object, where: str) -> list[dict[str, Any]]:
     """The lines of a cart or an order: objects whose properties have their known types."""
     if not isinstance(value, list):
         raise bad_type(where, "a list of products", value)
+    for i, item in enumerate(value):
+        if isinstance(item, dict) and item.get("products") is not None:
+            raise bad_type(f"{where}[{i}].products", "no products within one", item["products"])
     return [properties(item, f"{where}[{i}]") for i, item in enumerate(value)]
 
 
