@@ -19,7 +19,16 @@ from redis.asyncio import Redis
 
 from sinks.channels import Channel, Failed, Later, Message, Sent, messages_of
 from sinks.outbox import OUTBOX, OUTCOMES, Entry, EntryId, Reader, cursor_key, stream_key
-from sinks.relay_loop import PER_READ, WAIT_MS, GivenUp, Tally, back_off, insist, stopped_within
+from sinks.relay_loop import (
+    PER_READ,
+    WAIT_MS,
+    GivenUp,
+    Tally,
+    back_off,
+    end,
+    insist,
+    stopped_within,
+)
 from sinks.rows import Row
 
 IN_FLIGHT = 512  # messages that are not settled; beyond it no more are read
@@ -80,24 +89,26 @@ class ChannelSink:
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._changed = asyncio.Event()
+        self._sending: set[asyncio.Task[None]] = set()
         self._resume_at = 0.0  # monotonic: the receiver asked for quiet until then
         self._last_success = 0.0  # monotonic
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send until `stop`, then what is there and can be sent without a retry."""
+        done = asyncio.Event()
         try:
             self.after = await insist(self._begin, self.tally, stop)
-            async with asyncio.TaskGroup() as under_way:
-                done = asyncio.Event()
-                committing = under_way.create_task(self._commit_changes(done, stop))
-                sending: set[asyncio.Task[None]] = set()
-                await self._read(under_way, sending, stop)
-                while sending:
-                    await asyncio.wait(sending, return_when=asyncio.FIRST_COMPLETED)
+            committing = asyncio.create_task(self._commit_changes(done, stop))
+            try:
+                await self._read(stop)
+                while self._sending:
+                    await asyncio.wait(self._sending)
                 done.set()
                 self._changed.set()
                 await committing
-        except* GivenUp:
+            finally:
+                await end([committing, *self._sending])
+        except GivenUp:
             pass
         finally:
             await self.channel.close()
@@ -110,9 +121,7 @@ class ChannelSink:
             window.known = {key.decode() for key in known}
         return await self.reader.cursors(self.name)
 
-    async def _read(
-        self, group: asyncio.TaskGroup, sending: set[asyncio.Task[None]], stop: asyncio.Event
-    ) -> None:
+    async def _read(self, stop: asyncio.Event) -> None:
         while not (stop.is_set() and self.tally.failing):
             wait = 0 if stop.is_set() else WAIT_MS
             found = await insist(partial(self._next, wait), self.tally, stop)
@@ -129,10 +138,16 @@ class ChannelSink:
                         opened.left -= 1
                         continue
                     await self._room.acquire()
-                    task = group.create_task(self._settle(message, opened, window, stop))
-                    sending.add(task)
-                    task.add_done_callback(sending.discard)
+                    task = asyncio.create_task(self._settle(message, opened, window, stop))
+                    self._sending.add(task)
+                    task.add_done_callback(self._ended)
             self._changed.set()
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """Forget a task; one that broke leaves its message open, for the next start to send."""
+        self._sending.discard(task)
+        if not task.cancelled() and (fault := task.exception()):
+            self.tally.failed(fault)
 
     async def _next(self, wait_ms: int) -> list[tuple[Entry, list[Message]]]:
         entries = await self.reader.read(self.after, PER_READ, wait_ms)

@@ -23,7 +23,7 @@ from sinks.channels_sink import ChannelSink
 from sinks.latency import Latency
 from sinks.outbox import OUTBOX, OUTCOMES, SINKS, EntryId, drained, pending_letters
 from sinks.relay_letters import Letters
-from sinks.relay_loop import Loop, Tally
+from sinks.relay_loop import Loop, Tally, end
 from sinks.relay_rounds import Rounds
 from sinks.relay_tables import Decisions, Outcomes, Tables, publish_rules
 from sinks.trim import KEEP_SECONDS, Trimmer
@@ -93,15 +93,21 @@ class Relay:
         """Run all sinks until `stop`, then end them: those that feed `outcomes` before its own."""
         await self._register(stop)
         fed = asyncio.Event()
-        async with asyncio.TaskGroup() as group:
-            feeding = [group.create_task(sink.run(stop)) for sink in self.first]
-            ending = group.create_task(self.last.run(fed))
-            around = [group.create_task(self._tell()), group.create_task(self.trimmer.run(stop))]
-            await stop.wait()
-            await _end(feeding, DRAIN_SECONDS * 0.75)
+        feeding = [asyncio.create_task(sink.run(stop)) for sink in self.first]
+        ending = asyncio.create_task(self.last.run(fed))
+        around = [asyncio.create_task(self._tell()), asyncio.create_task(self.trimmer.run(stop))]
+        told = asyncio.create_task(_wait(stop))
+        work = [*feeding, ending, *around]
+        try:
+            ended, _ = await asyncio.wait([told, *work], return_when=asyncio.FIRST_COMPLETED)
+            if not stop.is_set():
+                ended.pop().result()  # none of them ends by itself but by a fault
+            await asyncio.wait(feeding, timeout=DRAIN_SECONDS * 0.75)
+            await end(feeding)
             fed.set()
-            await _end([ending], DRAIN_SECONDS * 0.25)
-            await _end(around, 0)
+            await asyncio.wait([ending], timeout=DRAIN_SECONDS * 0.25)
+        finally:
+            await end([told, *work])
         await self._tell_once()
 
     async def _register(self, stop: asyncio.Event) -> None:
@@ -168,9 +174,5 @@ def _behind(end: EntryId, at: EntryId | None) -> int:
     return max(end.offset - at.offset, int(end > at))
 
 
-async def _end(tasks: list[asyncio.Task[None]], seconds: float) -> None:
-    """Let the tasks end by themselves for so long, then end them."""
-    if seconds:
-        await asyncio.wait(tasks, timeout=seconds)
-    for task in tasks:
-        task.cancel()
+async def _wait(stop: asyncio.Event) -> None:
+    await stop.wait()
