@@ -5,7 +5,7 @@ Must live here: the indexes and the hash. Must not: parsing, files.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rules.model import EventTrigger, InactiveTrigger, Offer, Rule, Shop, Wait
 
@@ -71,3 +71,8 @@ class Book:
             offers=offers,
             sources=sources,
         )
+
+    def only(self, name: str) -> "Book":
+        """A book of one rule, live: what an example is tried with."""
+        rule = replace(self.rules[name], status="live")
+        return Book.of({name: rule}, self.shop, self.offers, self.sources)

@@ -7,6 +7,7 @@ from features.vocabulary import PROPERTY_KINDS
 from rules.document import Fields, Items, Node, Text
 from rules.errors import BadText, near
 from rules.events import event_name
+from rules.gates import REASONS, UNBUILT_REASONS
 from rules.model import Example, Expectation
 from rules.reading import Keys, Reader
 from rules.scope import Kind, Scope
@@ -161,7 +162,7 @@ def _expected(reader: Reader, node: Node) -> Expectation:
     if "at" not in found:
         reader.error(node, "what is expected needs `at`, such as 50m")
     at = reader.parse(found.pop("at"), duration, 0) if "at" in found else 0
-    held = reader.text(found.pop("held"), "a reason") if "held" in found else ""
+    held = _reason(reader, found.pop("held")) if "held" in found else ""
     actions: list[tuple[str, str]] = []
     fields: dict[str, Any] = {}
     for name, value in found.items():
@@ -180,6 +181,13 @@ def _expected(reader: Reader, node: Node) -> Expectation:
             node, f"what is expected is either held: REASON or one of {', '.join(ACTIONS)}"
         )
     return Expectation(at, tuple(sorted(actions)), held, fields)
+
+
+def _reason(reader: Reader, node: Node) -> str:
+    """A hold's reason; `unknown:FEATURE` names what was missing."""
+    if isinstance(node, Text) and node.value.startswith("unknown:"):
+        return node.value
+    return reader.choice(node, "reason to hold", REASONS, UNBUILT_REASONS)
 
 
 def _field(node: Text) -> Any:

@@ -91,9 +91,9 @@ def compiled(lines: Sequence[str], scope: Scope, *, conditions: bool) -> Expr:
     plain, walker = _terms(lines, scope, conditions, overlay=False)
     laid, over = _terms(lines, scope, conditions, overlay=True)
     names = dict(_LIBRARY) | {"zone": scope.zone, "EMPTY": _EMPTY}
-    for index, known in enumerate(walker.features.values()):
+    for index, known in enumerate(walker.names.features.values()):
         names[f"read_{index}"] = known.read
-    code = _code(plain, laid, over.reads)
+    code = _code(plain, laid, over.names.reads)
     if len(code) > CODE_MAX:
         raise BadText("this condition is too entangled: write it as a list of simpler ones")
     space: dict[str, Any] = {}
@@ -101,7 +101,7 @@ def compiled(lines: Sequence[str], scope: Scope, *, conditions: bool) -> Expr:
     return Expr(
         source="\nand ".join(lines),
         kind=plain.kind,
-        features=frozenset(walker.features),
+        features=frozenset(walker.names.features),
         **{name: space[name] for name in ("test", "refuted", "value", "missing", "values")},
     )
 

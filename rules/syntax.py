@@ -6,18 +6,17 @@ in the scope; anything else is refused with its column and what was allowed.
 
 import ast
 import math
-import operator
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn
 
 from rules import terms
-from rules.errors import BadText, near, one_of
-from rules.scope import Kind, Known, Scope
+from rules.errors import BadText, near
+from rules.functions import FUNCTIONS
+from rules.names import TRUTHS, Names
+from rules.scope import Kind, Scope
 from rules.terms import Term
 
-FUNCTIONS: Final = ("min", "max", "round", "len", "has", "days", "lower", "any", "all")
-TRUTHS: Final = {"true": True, "false": False, "True": True, "False": False}
 ARITHMETIC: Final[dict[type[ast.operator], str]] = {
     ast.Add: "+",
     ast.Sub: "-",
@@ -61,12 +60,7 @@ class Walker:
 
     def __init__(self, source: str, scope: Scope, *, overlay: bool) -> None:
         self.source = source
-        self.scope = scope
-        self.overlay = overlay
-        self.reads: dict[str, Term] = {}
-        self.asking = False
-        self.features: dict[str, Known] = {}
-        self.item = ""
+        self.names = Names(scope, overlay=overlay)
         self.nodes: dict[type[ast.AST], Callable[[Any], Term]] = {
             ast.Constant: self.constant,
             ast.Name: self.name,
@@ -77,17 +71,6 @@ class Walker:
             ast.Compare: self.compare,
             ast.IfExp: self.choice,
             ast.Call: self.call,
-        }
-        self.calls: dict[str, Callable[[ast.Call, str], Term]] = {
-            "min": lambda call, shown: self.extreme(call, shown, "least"),
-            "max": lambda call, shown: self.extreme(call, shown, "greatest"),
-            "round": self.round,
-            "len": self.length,
-            "has": self.has,
-            "days": self.days,
-            "lower": self.lower,
-            "any": lambda call, shown: self.each(call, shown, ("any", "all")),
-            "all": lambda call, shown: self.each(call, shown, ("all", "any")),
         }
 
     # -- what every node needs
@@ -168,9 +151,7 @@ class Walker:
         """A bare name: true, false, the item of any/all, a name the engine lays over."""
         if node.id in TRUTHS:
             return self.constant(ast.copy_location(ast.Constant(TRUTHS[node.id]), node))
-        if node.id == self.item and self.item:
-            return self.property(node.id, "any", "item", readable=False)
-        return self.known(node, node.id)
+        return self.named(node, node.id, [])
 
     def attribute(self, node: ast.Attribute) -> Term:
         """A dotted name: a feature, `event.x`, or a property of the item of any/all."""
@@ -181,84 +162,14 @@ class Walker:
             inner = inner.value
         if not isinstance(inner, ast.Name):
             self.refuse(node, f"`{self.shown(node)}`: a dot may only follow a name")
-        if inner.id == "event" or (self.item and inner.id == self.item):
-            return self.of_event(node, inner.id, parts)
-        return self.known(node, ".".join([inner.id, *parts]))
+        return self.named(node, inner.id, parts)
 
-    def of_event(self, node: ast.AST, root: str, parts: Sequence[str]) -> Term:
-        """`event.x`, or `p.x` inside any/all."""
-        shown = f"{root}.{'.'.join(parts)}"
-        if len(parts) > 1:
-            self.refuse(node, f"`{shown}`: an event's properties are one deep: {root}.NAME")
-        if root == "event" and not self.scope.event:
-            self.refuse(
-                node,
-                f"`{shown}`: there is no event here, this is read again before every step; "
-                "conditions on the event belong under `when:` in its own `if:`",
-            )
-        kind = self.scope.properties.get(parts[0], "any")
-        function = "raw(event" if root == "event" else "field(item"
-        code = f"{function}, {parts[0]!r})"
-        return self.property(shown, kind, code, readable=root == "event")
-
-    def property(self, shown: str, kind: Kind, code: str, *, readable: bool) -> Term:
-        """A JSON value, read as `kind`; of any kind, it waits for what it meets."""
-        name = shown if readable else ""
-        readers = {"number": "number", "text": "text", "list": "listed"}
-
-        def read(wanted: Kind) -> Term:
-            if wanted == "flag":
-                term = terms.flag_value(shown, f"flag({code})", name)
-            elif wanted == "any":
-                term = Term("any", shown, code=code, cast=read, name=name)
-            else:
-                term = Term(wanted, shown, code=f"{readers[wanted]}({code})", name=name)
-            self.note(name, term)
-            return term
-
-        return read(kind)
-
-    def known(self, node: ast.AST, name: str) -> Term:
-        """A feature of the catalog or a name laid over."""
-        scope = self.scope
-        if name in scope.features:
-            known = scope.features[name]
-            self.features[name] = known
-            code = f"read_{list(self.features).index(name)}(customer.state({known.facet!r}), now)"
-            if self.overlay:
-                code = f"(extra[{name!r}] if {name!r} in extra else {code})"
-            kind = known.kind
-        elif name in scope.laid_over:
-            kind = scope.laid_over[name]
-            code = f"extra.get({name!r}{', NAN' if kind == 'number' else ''})"
-        else:
-            self.refuse(node, self.unknown(name))
-        if kind == "flag":
-            term = terms.flag_value(name, code, name)
-        else:
-            cast = (lambda _: term) if kind == "any" else None
-            term = Term(kind, name, code=code, cast=cast, name=name, exact=False)
-        self.note(name, term)
-        return term
-
-    def note(self, name: str, term: Term) -> None:
-        """Remember what is read, but for what has() only asks about."""
-        if name and not self.asking:
-            self.reads[name] = term
-
-    def unknown(self, name: str) -> str:
-        """What to say of a name that is not in the catalog."""
-        names = [*self.scope.features, *self.scope.laid_over]
-        missed = near(name, [*names, *TRUTHS, *(("event",) if self.scope.event else ())])
-        facet = name.partition(".")[0]
-        siblings = sorted(other for other in names if other.startswith(facet + "."))
-        if "." not in name and not siblings:
-            hint = missed or f': a text is written in quotes, "{name}"'
-            return f"`{name}` is not a name here{hint}"
-        if siblings:
-            return f"`{name}` is not in the catalog{missed or ''}; {facet} has {one_of(siblings)}"
-        facets = sorted({other.partition(".")[0] for other in names if "." in other})
-        return f"`{name}` is not in the catalog{missed or f'; it has {one_of(facets)}'}"
+    def named(self, node: ast.AST, root: str, parts: Sequence[str]) -> Term:
+        """What a name stands for, or the refusal at its place."""
+        try:
+            return self.names.term(root, parts)
+        except BadText as bad:
+            self.refuse(node, bad.message)
 
     # -- operators
 
@@ -389,110 +300,16 @@ class Walker:
 
     def call(self, node: ast.Call) -> Term:
         """A named function of the list."""
+        names = ", ".join(FUNCTIONS)
         if not isinstance(node.func, ast.Name):
             self.refuse(
-                node,
-                f"`{self.shown(node.func)}` cannot be called; the functions are "
-                f"{', '.join(FUNCTIONS)}",
+                node, f"`{self.shown(node.func)}` cannot be called; the functions are {names}"
             )
-        found = self.calls.get(node.func.id)
+        found = FUNCTIONS.get(node.func.id)
         if found is None:
-            self.refuse(
-                node,
-                f"`{node.func.id}` is not a function here{near(node.func.id, FUNCTIONS)}; "
-                f"the functions are {', '.join(FUNCTIONS)}",
-            )
+            hint = near(node.func.id, FUNCTIONS)
+            message = f"`{node.func.id}` is not a function here{hint}; the functions are {names}"
+            self.refuse(node, message)
         if node.keywords:
             self.refuse(node.keywords[0].value, f"{node.func.id}() takes no named arguments")
-        return found(node, self.shown(node))
-
-    def arguments(self, node: ast.Call, least: int, most: int) -> list[ast.expr]:
-        """The arguments, their number checked."""
-        count = len(node.args)
-        if not least <= count <= most:
-            wanted = str(least) if least == most else f"{least} to {most}"
-            self.refuse(node, f"{self.shown(node.func)}() takes {wanted} values, not {count}")
-        return node.args
-
-    def extreme(self, node: ast.Call, shown: str, function: str) -> Term:
-        """The smallest or the largest (min, max)."""
-        numbers = [
-            terms.double(self.typed(argument, "number", f"{self.shown(node.func)}() takes numbers"))
-            for argument in self.arguments(node, 2, 20)
-        ]
-        return Term("number", shown, code=f"{function}({', '.join(numbers)})")
-
-    def round(self, node: ast.Call, shown: str) -> Term:
-        """Rounding, half to even: of x, or of x to some digits."""
-        first, *rest = self.arguments(node, 1, 2)
-        code = terms.double(self.typed(first, "number", "round() takes a number"))
-        digits = 0
-        if rest:
-            written = self.walk(rest[0])
-            if not written.is_constant or written.constant not in range(7):
-                self.refuse(rest[0], "round()'s digits are a written number from 0 to 6")
-            digits = int(operator.index(int(written.constant)))
-        return Term("number", shown, code=f"rounded({code}, {digits})")
-
-    def length(self, node: ast.Call, shown: str) -> Term:
-        """The length of a list or a text (len)."""
-        (argument,) = self.arguments(node, 1, 1)
-        term = self.walk(argument)
-        if term.kind not in {"list", "text", "any"}:
-            self.refuse(argument, f"len() takes a list or a text; {term.described()}")
-        return Term("number", shown, code=f"length({term.code})")
-
-    def has(self, node: ast.Call, shown: str) -> Term:
-        """Whether a value is known: never unknown itself."""
-        (argument,) = self.arguments(node, 1, 1)
-        self.asking = True
-        try:
-            term = self.walk(argument)
-        finally:
-            self.asking = False
-        if not isinstance(argument, ast.Name | ast.Attribute) or term.is_constant:
-            self.refuse(argument, "has() takes a feature or a property of the event")
-        known = (
-            f"({term.code} == {term.code})"
-            if term.kind == "number"
-            else (f"({term.code} is not None)")
-        )
-        return terms.flag_term(shown, known, f"(not {known})")
-
-    def days(self, node: ast.Call, shown: str) -> Term:
-        """Days since a moment."""
-        (argument,) = self.arguments(node, 1, 1)
-        term = self.walk(argument)
-        if term.kind not in {"number", "text", "any"} or term.is_constant:
-            self.refuse(argument, f"days() takes a moment of the event; {term.described()}")
-        return Term("number", shown, code=f"days_since({term.code}, now, zone)")
-
-    def lower(self, node: ast.Call, shown: str) -> Term:
-        """A text in lower case."""
-        (argument,) = self.arguments(node, 1, 1)
-        term = self.typed(argument, "text", "lower() takes a text")
-        return Term("text", shown, code=f"lowered({term.code})")
-
-    def each(self, node: ast.Call, shown: str, words: tuple[str, str]) -> Term:
-        """One or every item of a list of the event (any, all)."""
-        (argument,) = self.arguments(node, 1, 1)
-        form = f"{words[0]}(p.price > 100 for p in event.products)"
-        if not isinstance(argument, ast.GeneratorExp):
-            self.refuse(argument, f"{words[0]}() is written {form}")
-        loop, *more = argument.generators
-        if more or loop.ifs or loop.is_async or not isinstance(loop.target, ast.Name) or self.item:
-            self.refuse(argument, f"{words[0]}() has one plain loop, as in {form}")
-        variable = loop.target.id
-        taken = {"event", "customer", *TRUTHS, *FUNCTIONS}
-        taken |= {name.partition(".")[0] for name in self.scope.features}
-        if variable in taken or not re.fullmatch(r"[a-z]\w{0,9}", variable):
-            self.refuse(loop.target, f"`{variable}` cannot name the item: take a short new name")
-        items = self.cast(self.walk(loop.iter), "list")
-        if items.kind != "list" or not items.name.startswith("event."):
-            self.refuse(loop.iter, f"{words[0]}() goes over a list of the event, as in {form}")
-        self.item = variable
-        try:
-            term = self.flag(argument.elt)
-        finally:
-            self.item = ""
-        return terms.every(shown, words, items.code, term)
+        return found(self, node, self.shown(node))

@@ -1,0 +1,213 @@
+"""A rule's `examples:` run as tests: one made-up customer, the real decide, a clock by hand.
+
+Law: what acts must be exactly what the example expects: times, kinds, names, and every field it
+gives. A hold that is expected must be there; holds that are not mentioned do not matter.
+Must not live here: reading rule files, printing.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from engine.decide import decide, next_alarm, wake_up
+from engine.effects import Effects, Moment, Settings
+from engine.journal import REGISTRY
+from features.customer import Customer
+from features.events import parse
+from features.values import BadEvent
+from rules.book import Book
+from rules.model import Example, Expectation, Rule
+
+SETTINGS: Final = Settings(shard=0, shards=1, secret=b"rule examples", record_clock=True)
+TIMERS_MAX: Final = 1_000
+BEYOND_MS: Final = 400 * 86_400_000  # how far an example without `until` is followed
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One example's result; `why` is empty when it passed, `timeline` tells what happened."""
+
+    rule: str
+    example: str
+    file: str
+    line: int
+    why: tuple[str, ...]
+    timeline: tuple[str, ...] = field(default=())
+
+    @property
+    def passed(self) -> bool:
+        """Whether all came as expected."""
+        return not self.why
+
+    def __str__(self) -> str:
+        """One line when it passed, else why not and the timeline."""
+        head = f"{self.rule}: {self.example}"
+        if self.passed:
+            return f"ok   {head}"
+        reasons = "".join(f"\n       {reason}" for reason in self.why)
+        lines = "".join(f"\n         {line}" for line in self.timeline)
+        return f"FAIL {head} ({self.file}:{self.line}){reasons}\n       what happened:{lines}"
+
+
+def run_examples(book: Book, names: Iterable[str] = ()) -> list[Outcome]:
+    """All examples of the named rules, or of every rule."""
+    wanted = list(names) or list(book.rules)
+    return [
+        run_example(book, book.rules[name], example)
+        for name in wanted
+        for example in book.rules[name].examples
+    ]
+
+
+def run_example(book: Book, rule: Rule, example: Example) -> Outcome:
+    """One example, with no other rule beside it; a draft or paused rule is tried as if live."""
+    alone = book.only(rule.name)
+    try:
+        rows = _rows(alone, example)
+    except BadEvent as bad:
+        rows, why = [], [f"an event of the example would be quarantined: {bad}"]
+    else:
+        why = compare(rows, example)
+    return Outcome(
+        rule.name,
+        example.name,
+        rule.file,
+        example.line,
+        tuple(why),
+        tuple(_timeline(rows, example, book.shop.zone)) if why else (),
+    )
+
+
+def _rows(book: Book, example: Example) -> list[Row]:
+    """The decisions, up to `until`, or until nothing more is due."""
+    customer = Customer.decode("u:example", None, REGISTRY)
+    effects = Effects()
+    given = sorted(enumerate(example.given), key=lambda one: (one[1][0], one[0]))
+    last = given[-1][1][0] if given else 0
+    until = example.start + (example.until if example.until is not None else last + BEYOND_MS)
+    offset = 0
+
+    def moment(at: int) -> Moment:
+        return Moment(SETTINGS, book, at, offset, presets=example.customer, arm=example.arm)
+
+    def wait_for(time: int) -> None:
+        """Let every timer due by `time` fire at its own due time."""
+        for _ in range(TIMERS_MAX):
+            due = next_alarm(customer, moment(time))
+            if not due or due > time:
+                return
+            wake_up(customer, moment(due), effects)
+
+    for number, (offset_ms, properties) in given:
+        at = example.start + offset_ms
+        if at > until:
+            break
+        offset += 1
+        wait_for(at)
+        decide(customer, _event(properties, number, at), moment(at), effects)
+    wait_for(until)
+    return effects.decisions
+
+
+def _event(given: Mapping[str, Any], number: int, at: int) -> Any:
+    properties = {name: value for name, value in given.items() if name != "event"}
+    item = {
+        "type": "track",
+        "event": given["event"],
+        "userId": "example",
+        "messageId": f"example-{number}",
+        "originalTimestamp": at,
+        "properties": properties,
+    }
+    return parse(item, source="example", received_at=at)
+
+
+def compare(rows: Sequence[Row], example: Example) -> list[str]:
+    """What differs, one sentence each."""
+    acts = [row for row in rows if row["result"] == "act"]
+    holds = [row for row in rows if row["result"] == "hold"]
+    why: list[str] = []
+    for expected in example.expect:
+        fits = _held if expected.held else _acts
+        among = holds if expected.held else acts
+        at = example.start + expected.at_ms
+        found = next((row for row in among if row["at"] == at and fits(row, expected)), None)
+        if found is None:
+            why.append(f"expected at {offset(expected.at_ms)}: {_wanted(expected)}")
+            continue
+        among.remove(found)
+        why += _fields(found, expected)
+    why += [f"not expected at {offset(row['at'] - example.start)}: {_done(row)}" for row in acts]
+    return why
+
+
+def _held(row: Row, expected: Expectation) -> bool:
+    return row["held"] == expected.held or row["held"].partition(":")[0] == expected.held
+
+
+def _acts(row: Row, expected: Expectation) -> bool:
+    return sorted(_names(row)) == sorted(expected.actions)
+
+
+def _names(row: Row) -> list[tuple[str, str]]:
+    return [
+        (action["kind"], action.get("offer") or action["template"]) for action in row["actions"]
+    ]
+
+
+def _fields(row: Row, expected: Expectation) -> list[str]:
+    """The fields an example asks for, each of which some action must have."""
+    why = []
+    for name, wanted in expected.fields.items():
+        given = [action[name] for action in row["actions"] if name in action]
+        if not any(_same(value, wanted) for value in given):
+            told = ", ".join(str(value) for value in given) or "nothing"
+            why.append(f"at {offset(expected.at_ms)}: expected {name} {wanted}, got {told}")
+    return why
+
+
+def _same(value: Any, wanted: Any) -> bool:
+    alike: bool = value == wanted
+    return alike or str(value) == str(wanted)
+
+
+def _wanted(expected: Expectation) -> str:
+    if expected.held:
+        return f"held: {expected.held}"
+    return ", ".join(f"{kind} {name}" for kind, name in expected.actions)
+
+
+def _done(row: Row) -> str:
+    if row["result"] == "hold":
+        return f"held: {row['held']}"
+    return ", ".join(f"{kind} {name}" for kind, name in _names(row))
+
+
+def offset(milliseconds: int) -> str:
+    """A time after the start as an example writes it.
+
+    >>> offset(89_400_000), offset(3_600_000)
+    ('1490m', '1h')
+    """
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000)):
+        if milliseconds % size == 0:
+            return f"{milliseconds // size}{unit}"
+    return f"{milliseconds / 1_000:g}s"
+
+
+def _timeline(rows: Sequence[Row], example: Example, zone: ZoneInfo) -> list[str]:
+    """Events and decisions in order, with what the condition read."""
+    lines = [(at, 0, f"event {event['event']}") for at, event in example.given]
+    for row in rows:
+        read = ", ".join(f"{name} {value}" for name, value in row["values"].items())
+        told = f"{_done(row)}{f' ({read})' if read else ''}"
+        lines.append((row["at"] - example.start, 1, told))
+    lines.sort(key=lambda line: line[:2])
+    return [f"{offset(at):>6}  {_clock(example.start + at, zone)}  {told}" for at, _, told in lines]
+
+
+def _clock(at: int, zone: ZoneInfo) -> str:
+    return dt.datetime.fromtimestamp(at / 1_000, zone).strftime("%Y-%m-%d %H:%M")
