@@ -173,10 +173,10 @@ class Lanes:
         """Decide nothing more; batches in flight end within `seconds` or are given up."""
         await asyncio.gather(*(lane.rest(seconds) for lane in self))
 
-    async def close(self) -> None:
+    async def close(self, seconds: float = REST_SECONDS) -> None:
         """Rest, and let go of every shard, also of one that is being opened."""
         self._closings += 1
-        await self.rest()
+        await self.rest(seconds)
         lanes, self._lanes = self._lanes, {}
         for lane in lanes.values():
             await lane.shard.close()

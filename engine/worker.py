@@ -7,6 +7,7 @@ never raises and never acks: Faust would go on with the next batch. What ends th
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -38,6 +39,7 @@ DRAIN_SECONDS: Final = 15.0
 FAILED_SECONDS: Final = 3.0
 FAILED: Final = 3
 LOOK_SECONDS: Final = 1.0
+GC_THRESHOLD: Final = 200_000  # allocations between two looks for cycles
 NOISY: Final = ("faust", "mode", "aiokafka", __name__, "engine.logs")  # Faust logs in our name too
 
 log = logging.getLogger("laike.worker")
@@ -206,7 +208,7 @@ async def _end(app: App, tasks: "list[asyncio.Task[None]]") -> int:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    await app.lanes.close()
+    await app.lanes.close(0)
     await app.duties.end()
     if app.lease:
         await app.lease.release()
@@ -246,6 +248,8 @@ def main(settings: Settings, make_shard: MakeShard | None = None) -> int:
     )
     for noisy in NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    gc.freeze()  # a batch makes many objects and no cycles: looking for them cost a third
+    gc.set_threshold(GC_THRESHOLD, 50, 100)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         code = runner.run(_main(settings, make_shard))
         if code:  # threads of a broken client must not hold the exit up

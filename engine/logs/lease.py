@@ -74,9 +74,10 @@ class Lease:
             left = await self._redis.pttl(key) / 1000 + time.monotonic()
             if _is_dead(held):
                 await self._redis.eval(RELEASE, 1, key, held)
-            elif held == first_seen and left > expiry + 0.1:
+                continue
+            if held == first_seen and left > expiry + 0.1:
                 raise Stopped(_refusal(key, held))
-            elif held != first_seen:
+            if held != first_seen:
                 first_seen, expiry = held, left
             await asyncio.sleep(LOOK_SECONDS)
 

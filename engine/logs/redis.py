@@ -4,9 +4,8 @@ Must live here: the stream's form, its clock, its bound. Must not: who reads it,
 
     {sN}:log        the stream; fields k (key), v (value), t (log time, ms)
     {sN}:clock      the world's now in ms, in a record-time folder; absent in wall time
-    {sN}:accepted   how many events the stream was ever given, so that a loss can be counted
+    {sN}:accepted   how many events came in, counted apart from what became of them
     laike:log       the log's own identity
-    {sN}:accepted  how many events came in, counted apart from what became of them
 
 An append whose answer never came may have happened: the caller appends again and the records'
 own ids absorb the repeat. The last record of a stream is never trimmed: it holds the shard's end
@@ -39,7 +38,6 @@ if last then
   id = tonumber(string.match(last[1], '^%d+'))
   time = tonumber(last[2][6])
 end
-local events = 0
 local clock = tonumber(redis.call('GET', KEYS[2]) or '')
 local now = redis.call('TIME')
 now = now[1] * 1000 + math.floor(now[2] / 1000)
@@ -55,9 +53,7 @@ for i = 1, #ARGV, 3 do
   id = id + 1
   redis.call('XADD', KEYS[1], string.format('%.0f-0', id),
     'k', ARGV[i], 'v', ARGV[i + 1], 't', string.format('%.0f', time))
-  if string.sub(ARGV[i], 1, 1) ~= '!' or ARGV[i] == '!rejected' then events = events + 1 end
 end
-if events > 0 then redis.call('INCRBY', KEYS[3], events) end
 if events > 0 then redis.call('INCRBY', KEYS[3], events) end
 return id
 """
@@ -70,10 +66,6 @@ def stream(shard: int) -> str:
 
 def _keys(shard: int) -> tuple[str, str, str]:
     return stream(shard), f"{{s{shard}}}:clock", f"{{s{shard}}}:accepted"
-
-
-def _beside(shard: int) -> tuple[str, str]:
-    return f"{{s{shard}}}:clock", f"{{s{shard}}}:accepted"
 
 
 def client(url: str, *, timeout: float = 5.0) -> "aioredis.Redis":

@@ -11,7 +11,7 @@ from engine.log import Log, LogAway, LogFull
 from engine.logs import open_log
 from engine.logs.kafka import KafkaLog, WrongLog
 from engine.logs.redis import RedisLog
-from engine.records import TICK, Append, Record
+from engine.records import REJECTED, TICK, Append, Record
 from tests.fixtures_logs import RedisProcess, start_redis
 
 SHARDS = 3
@@ -169,6 +169,23 @@ class TestRedisLog:
         await log.append([item(0, "y")])
         assert [record.log_time for record in await log.read(0, 0, 9)] == [ahead, ahead]
         await log.close()
+
+    async def test_it_counts_the_events_it_accepts_and_nothing_else(
+        self, redis_empty: RedisProcess
+    ) -> None:
+        log = RedisLog(redis_empty.url, SHARDS)
+        await log.append([item(i % 2, "x") for i in range(1200)])
+        await log.append([Append(0, TICK, b"{}"), Append(0, REJECTED, b"{}"), item(0, "y")])
+        with redis_empty.client() as client:
+            assert client.mget("{s0}:accepted", "{s1}:accepted") == [b"602", b"600"]
+        await log.close()
+
+    async def test_its_identity_stays(self, redis_empty: RedisProcess) -> None:
+        logs = [RedisLog(redis_empty.url, SHARDS) for _ in range(2)]
+        first, second = [await log.identity() for log in logs]
+        assert first == second != ""
+        for log in logs:
+            await log.close()
 
     async def test_a_shard_that_is_not_there_is_refused_and_nothing_changes(
         self, redis_empty: RedisProcess
