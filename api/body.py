@@ -19,6 +19,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 BODY_BYTES_MAX = 4 * 1024 * 1024
 BODY_SECONDS_MAX = 30.0
 GZIP = zlib.MAX_WBITS | 16
+GZIP_MEMBERS_MAX = 16  # each costs a copy of all that follows it
 
 
 class Gone(Exception):  # noqa: N818 - the sender hung up, nobody waits for an answer
@@ -74,6 +75,8 @@ def unpack(body: bytes, encoding: bytes) -> bytes:
     parts: list[bytes] = []
     size, rest = 0, body
     while rest:  # a gzip file may be several, one after the other
+        if len(parts) == GZIP_MEMBERS_MAX:
+            raise Refused(400, "bad_gzip", f"the gzip body has over {GZIP_MEMBERS_MAX} members")
         unzip = zlib.decompressobj(GZIP)
         try:
             parts.append(unzip.decompress(rest, BODY_BYTES_MAX + 1 - size))

@@ -36,12 +36,13 @@ async def serve(
     background: Sequence[Background] = (),
     useful: dict[str, Check] | None = None,
     needed: dict[str, Check] | None = None,
+    alive: dict[str, Check] | None = None,
     routers: Sequence[APIRouter] = (),
 ) -> None:
     """Serve until SIGTERM or SIGINT; raises what a `background` task raised.
 
     `background` runs beside the door (relay, archiver, learner). `needed` and `useful` are asked
-    by /readyz beside the log: away means not ready, or degraded.
+    by /readyz beside the log: away means not ready, or degraded. `alive` is asked by /healthz.
     """
     async with AsyncExitStack() as held:
         redis = Redis.from_url(settings.redis)
@@ -56,7 +57,8 @@ async def serve(
             clock = world = WorldClock.of(redis)
             await world.refresh()
             beside.append(world.keep)
-        checks = Checks(needed={"log": _log_check(log)} | (needed or {}), useful=useful or {})
+        all_needed = {"log": _log_check(log)} | (needed or {})
+        checks = Checks(alive=alive or {}, needed=all_needed, useful=useful or {})
         sources = open_sources(settings)
         deps = Deps(log=log, sources=sources, clock=clock, checks=checks, routers=routers)
         await run(create_app(deps), settings.host, settings.port, beside)

@@ -1,11 +1,14 @@
 """What the door does not take, and that nothing of it is lost, doubled or stuck."""
 
 import gzip
+import tracemalloc
 
 import orjson
 import pytest
 
+from api.body import unpack
 from api.items import BATCH_ITEMS_MAX, EVENT_BYTES_MAX
+from api.refusals import Refused
 from engine.log import LogAway, LogFull
 from tests.unit.ingest_fixtures import open_shop
 
@@ -113,13 +116,24 @@ async def test_a_batch_that_is_none_or_too_much(shop, body, status, code):
         (gzip.compress(b" " * 64 * MEGABYTE), "gzip", "body_too_large"),
         (gzip.compress(b"{}")[:-9], "gzip", "bad_gzip"),
         (b"{}", "gzip", "bad_gzip"),
+        (gzip.compress(b"") * 100_000, "gzip", "bad_gzip"),
         (b"{}", "br", "unknown_encoding"),
     ],
-    ids=["bomb", "cut", "plain", "brotli"],
+    ids=["bomb", "cut", "plain", "many members", "brotli"],
 )
 async def test_bad_packing(shop, body, encoding, code):
     answer = await shop.post("/v1/batch", body, headers={"Content-Encoding": encoding})
     assert answer.json()["code"] == code
+
+
+def test_a_gzip_bomb_is_never_unzipped_whole():
+    bomb = gzip.compress(b" " * 64 * MEGABYTE)
+    tracemalloc.start()
+    with pytest.raises(Refused, match="at most"):
+        unpack(bomb, b"gzip")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 16 * MEGABYTE
 
 
 async def test_a_body_without_a_length_is_bounded_too(shop):
