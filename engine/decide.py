@@ -35,11 +35,12 @@ PROCESSED = "processed"
 
 def decide(customer: Customer, event: Event, moment: Moment, effects: Effects) -> str:
     """Apply one event; says whether it was processed, a duplicate, or forwarded."""
-    wake_up(customer, moment, effects)
-    identity = memory(customer).identity
-    if identity.moved_to:
+    mine = memory(customer)
+    if 0 < mine.journey.alarm <= moment.log_time:
+        wake_up(customer, moment, effects)
+    if moved_to := mine.identity.moved_to:
         body = {"value": encode_event(event).decode(), "path": [customer.cid]}
-        effects.letters.append(Letter(identity.moved_to, "event", body, moment.offset))
+        effects.letters.append(Letter(moved_to, "event", body, moment.offset))
         return FORWARDED
     return _apply(customer, event, moment, effects)
 
@@ -73,10 +74,9 @@ def _apply(customer: Customer, event: Event, moment: Moment, effects: Effects) -
 
 def wake_up(customer: Customer, moment: Moment, effects: Effects) -> None:
     """Fire all of the customer's timers that are due by the log time."""
-    alarm: int = memory(customer).journey.alarm
-    if alarm and alarm <= moment.log_time:
-        wake(customer, moment.log_time, moment, effects)
-        expire(customer, moment.log_time, effects)
+    wake(customer, moment.log_time, moment, effects)
+    expire(customer, moment.log_time, effects)
+    write(customer).journey.alarm = next_alarm(customer, moment)
 
 
 def receive(

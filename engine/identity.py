@@ -13,7 +13,6 @@ from engine.journal import (
     ALIASES_MAX,
     RECENT_MAX,
     REGISTRY,
-    UNSET,
     Identity,
     Instance,
     Journey,
@@ -57,10 +56,11 @@ def receive_claim(
     blob = base64.b64encode(customer.encode()).decode()
     state = {"from": customer.cid, "path": [customer.cid], "at": body["at"], "blob": blob}
     effects.letters.append(Letter(body["by"], "state", state, moment.offset))
+    scheduled = memory(customer).journey.scheduled
     customer.clear()
     left = write(customer)
     left.identity = Identity(birth=identity.birth, moved_to=body["by"])
-    left.journey.alarm = UNSET  # whatever the shard's sorted set still holds
+    left.journey.scheduled = scheduled  # to be taken out of the shard's sorted set
 
 
 def receive_state(
@@ -87,7 +87,9 @@ def receive_state(
     _unite_journeys(mine.journey, left.journey, moment.book)
     if not mine.example.opened:
         mine.example = left.example
-    mine.journey.alarm = UNSET
+    for due in (left.journey.alarm, mine.example.deadline):
+        if due:
+            mine.journey.arm(due)
     for alias in aliases:
         row = {"alias": alias, "cid": customer.cid, "linked_at": body["at"]}
         effects.fact("identities", {**row, "version": moment.log_time})

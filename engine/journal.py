@@ -19,7 +19,6 @@ FIRED_MAX = 256
 COUNTED_SUBJECTS_MAX = 32
 RECENT_MAX = 100
 RECENT_MS = 7 * DAY_MS
-UNSET = -1
 _HASH = 6
 
 
@@ -70,12 +69,13 @@ class Journey(msgspec.Struct, array_like=True):
     entries: dict[str, list[int]] = {}  # rule -> times (ms) of entries that a limit counts
     silent: dict[str, int] = {}  # inactive rule -> last event heard (ms); negative once answered
     recent: list[tuple[str, int, list[str]]] = []  # watched events: name, at (ms), subjects
-    alarm: int = 0  # what the shard's sorted set holds for this customer (ms), UNSET if to be set
+    alarm: int = 0  # nothing of the customer's is due before it (ms); 0 for never
+    scheduled: int = 0  # what the shard's sorted set holds for this customer, 0 for nothing
 
     def arm(self, due: int) -> None:
-        """A timer was set to `due` (ms). Nothing is ever due before the alarm; it may be early."""
+        """A timer was set to `due` (ms). The alarm may be early when the timer moves on later."""
         if not self.alarm or due < self.alarm:
-            self.alarm = UNSET
+            self.alarm = due
 
 
 class Example(msgspec.Struct, array_like=True):

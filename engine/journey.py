@@ -15,7 +15,6 @@ from engine.journal import (
     OPEN_MAX,
     RECENT_MAX,
     RECENT_MS,
-    UNSET,
     Instance,
     Journey,
     memory,
@@ -291,7 +290,7 @@ def _fail(
 
 def wake(customer: Customer, until: int, moment: Moment, effects: Effects) -> None:
     """Fire the customer's timers due at or before `until`, in due order, as of their due time."""
-    write(customer).journey.alarm = UNSET
+    write(customer)
     for _ in range(FIRINGS_MAX):
         found = _ripest(customer, moment)
         if found is None or found[0] > until:

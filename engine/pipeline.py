@@ -10,15 +10,16 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
 import orjson
 
-from engine.decide import DUPLICATE, PROCESSED, decide, next_alarm, receive, wake_up
+from engine.decide import DUPLICATE, PROCESSED, decide, receive, wake_up
 from engine.effects import Effects, Moment, Settings
 from engine.ids import quarantine_id
-from engine.journal import REGISTRY, UNSET, Example, memory, write
+from engine.journal import REGISTRY, Example, memory, write
 from engine.outbox import entry, letters
 from engine.records import LETTER, MODEL, REJECTED, RULES, TICK, Record, is_event
 from engine.store import Commit, Fenced, Position, ShardState, Stopped, Store, StoreAway
@@ -242,10 +243,9 @@ class Shard:
             log.exception("shard %d: the timers of a customer are poison", self.number)
             customer, mine = Customer.decode(cid, blob, REGISTRY), Effects()
             journey = memory(customer).journey
-            journey.open, journey.silent = [], {}
-            memory(customer).example = Example()
+            journey.open, journey.silent, journey.alarm = [], {}, 0
+            write(customer).example = Example()
             self._reject(record, "poison_timer", f"{type(error).__name__}: {error}", state, mine)
-        write(customer).journey.alarm = UNSET
         effects.decisions += mine.decisions
         effects.letters += mine.letters
         effects.examples += mine.examples
@@ -274,7 +274,7 @@ class Shard:
                 f"shard {self.number}: the log asks for rules {digest[:12]}, which Redis does not "
                 "hold. Publish them again: laike up does, from the rules folder."
             )
-        self._book = book_from_sources(orjson.loads(body))
+        self._book = _book(body)
 
     async def _load_model(self, digest: str) -> bool:
         """Whether the snapshot was taken into use; a forged or lost one is left alone, and said."""
@@ -310,14 +310,13 @@ class Shard:
         state: ShardState,
         effects: Effects,
     ) -> None:
-        moment = self._moment(state, start)
         blobs, alarms = {}, {}
         for cid, customer in customers.items():
             if not customer.dirty:
                 continue
             journey = memory(customer).journey
-            if journey.alarm == UNSET:
-                alarms[cid] = journey.alarm = next_alarm(customer, moment)
+            if journey.alarm != journey.scheduled:
+                alarms[cid] = journey.scheduled = journey.alarm
             blobs[cid] = customer.encode()
         _add_counts(state, effects)
         sent = letters(effects, self.number, self.settings.shards, state, tick=bool(after.step))
@@ -408,6 +407,12 @@ def _customer_of(record: Record) -> str:
     if record.key == LETTER:
         return str(orjson.loads(record.value)["cid"])
     return record.key.decode() if is_event(record.key) else ""
+
+
+@lru_cache(maxsize=4)
+def _book(body: bytes) -> Book:
+    """The rules of a version; the shards of a process share them, they are frozen."""
+    return book_from_sources(orjson.loads(body))
 
 
 def _next_step(position: Position) -> Position:

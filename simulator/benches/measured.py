@@ -1,0 +1,158 @@
+"""A process that decides or merely decodes a log that is there, and says how fast.
+
+    python -m simulator.benches.measured engine|plain LOG EVENTS
+
+Must live here: the two contestants, each a Faust app on the same log. `engine` is the worker as it
+runs; `plain` is a Faust agent as its manual has it, that only decodes JSON. Both are timed between
+a tenth of the events and the last, from inside.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import faust
+from faust.types.tuples import TP, ConsumerMessage
+
+from engine.logs import faust_redis
+from engine.records import Record
+from engine.settings import Settings
+from engine.worker import main as work
+from engine.worker import pipeline_shards
+
+
+class Clock:
+    """Counts events and says the rate at the end, by ending the process."""
+
+    def __init__(self, events: int) -> None:
+        self.events = events
+        self.count = 0
+        self.begun = 0.0
+        self.cpu = 0.0
+        self.first = 0
+
+    def saw(self, number: int) -> None:
+        """Note that so many more are done."""
+        self.count += number
+        if not self.begun and self.count >= self.events // 10:
+            self.begun, self.cpu, self.first = time.monotonic(), time.process_time(), self.count
+        elif self.count >= self.events:
+            seconds = time.monotonic() - self.begun
+            done = self.count - self.first
+            cpu = time.process_time() - self.cpu
+            print(json.dumps({"rate": done / seconds, "cpu_us": cpu / done * 1e6}), flush=True)
+            self.events = 10**12
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def engine(settings: Settings, events: int) -> None:
+    """The worker, its shards counted."""
+    clock, make = Clock(events), pipeline_shards(settings)
+
+    async def counted(number: int) -> Any:
+        shard = await make(number)
+        decide = shard.process
+
+        async def process(records: Sequence[Record]) -> None:
+            await decide(records)
+            clock.saw(len(records))
+
+        shard.process = process  # type: ignore[method-assign]
+        return shard
+
+    sys.exit(work(settings, counted))
+
+
+class PlainConsumer(faust_redis.Consumer):
+    """The Redis log handing out single messages, as every other transport of Faust does."""
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        wanted = active_partitions or set()
+        if not wanted:
+            await asyncio.sleep(0.05)
+            return {}
+        return await self.fetch(wanted, timeout)
+
+    def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
+        return ConsumerMessage(
+            tp.topic, tp.partition, record.offset, record.log_time / 1000, 0, [], record.key,
+            record.value, None, 0, 0, TP(*tp), generation_id=self.app.consumer_generation_id,
+        )  # fmt: skip
+
+    async def seek_to_committed(self) -> Any:
+        """From the beginning."""
+        return dict.fromkeys(self.assignment(), 0)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Nothing to let go."""
+
+    async def wait_empty(self) -> None:
+        """Nothing waits."""
+
+    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Nobody asks."""
+        del topics, start_new_transaction
+        return True
+
+
+class PlainTransport(faust_redis.Transport):
+    """Faust's transport for it."""
+
+    Consumer = PlainConsumer
+
+
+class PlainApp(faust.App):  # type: ignore[misc]
+    """On the Redis log our transport, on Kafka Faust's own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.log_url, self.shards, self.topic_name = settings.log, settings.shards, "log"
+        self.shards_mine = range(settings.shards)
+        self.on_redis = settings.embedded
+        broker = "kafka://unused" if settings.embedded else settings.log.rsplit("/", 1)[0]
+        super().__init__(
+            f"plain-{os.getpid()}", broker=broker, web_enabled=False, topic_disable_leader=True,
+            topic_allow_declare=False, store="memory://", datadir=str(settings.data / "plain"),
+        )  # fmt: skip
+
+    def _new_transport(self) -> Any:
+        if self.on_redis:
+            return PlainTransport(self.conf.broker_consumer, self)
+        return super()._new_transport()
+
+
+async def _plain(settings: Settings, events: int) -> None:
+    app, clock = PlainApp(settings), Clock(events)
+    name = "log" if settings.embedded else settings.log.rsplit("/", 1)[1]
+
+    @app.agent(app.topic(name, value_serializer="json", key_serializer="raw"))  # type: ignore[untyped-decorator]
+    async def agent(records: Any) -> None:
+        async for _ in records:
+            clock.saw(1)
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: os._exit(0))
+    await app.start()
+    await app.wait_until_stopped()
+
+
+def main() -> None:
+    """Run the contestant named on the command line."""
+    kind, log, events = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    settings = Settings.load(log=log)
+    if kind == "engine":
+        engine(settings, events)
+    loop = None
+    if os.environ.get("LAIKE_UVLOOP") == "1":
+        import uvloop  # noqa: PLC0415 - asked for
+
+        loop = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(_plain(settings, events))
+
+
+if __name__ == "__main__":
+    main()

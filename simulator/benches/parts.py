@@ -1,0 +1,118 @@
+"""What the benches share: a Redis of their own, made-up events in a log, rules to decide by.
+
+Must live here: set-up. Must not: a figure.
+"""
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+from redis import Redis
+
+from engine.logs import open_log, redis_server
+from engine.records import RULES, Append
+from engine.settings import Settings
+from rules.load import load_book
+from simulator.doors import to_record
+from simulator.world import World
+
+SHARDS = 8
+START = 1_767_571_200_000  # 2026-01-05, a Monday
+DAY = 86_400_000
+SECRET = b"a secret of the benches alone"
+RULES_FOLDER = Path(__file__).parents[2] / "rules"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A Redis and a folder of a bench's own."""
+
+    folder: Path
+    url: str
+
+    @property
+    def redis(self) -> "Redis":
+        """A plain client."""
+        return Redis.from_url(self.url)
+
+    def settings(self, log: str | None = None) -> Settings:
+        """An engine here, in record time, so that what is due fires by the events' own clock."""
+        return Settings(
+            data=self.folder, secret=SECRET, log=log or self.url, redis=self.url,
+            shards=SHARDS, clock="record", rules=RULES_FOLDER,
+        )  # fmt: skip
+
+
+@contextmanager
+def place() -> Iterator[Place]:
+    """A fresh Redis, gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="laike-bench-"))
+    server = redis_server.start(folder)
+    try:
+        url = redis_server.url(folder)
+        redis_server.wait_ready(server, url, folder / "redis.log")
+        (folder / "secret").write_bytes(SECRET)
+        yield Place(folder, url)
+    finally:
+        redis_server.stop(server)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def made_up(events: int, customers: int = 4_000) -> list[Append]:
+    """So many events of the made-up shop, as records of the log, in order of time."""
+    world = World(seed=7, customers=customers, start_ms=START)
+    records: list[Append] = []
+    day = 0
+    while len(records) < events:
+        at = START + day * DAY
+        records += [to_record(i, SHARDS, "bench", at + DAY) for i in world.step(at, at + DAY)]
+        day += 1
+    return records[:events]
+
+
+async def fill(where: Place, records: Sequence[Append], log_url: str | None = None) -> None:
+    """Publish the shipped rules and append the records."""
+    book = load_book(RULES_FOLDER)
+    where.redis.set(f"laike:rules:{book.hash}", orjson.dumps(dict(book.sources)))
+    for shard in range(SHARDS):
+        where.redis.set(f"{{s{shard}}}:clock", records[-1].hint + DAY)
+    log = open_log(log_url or where.url, redis=None, shards=SHARDS, record=False)
+    first = orjson.dumps({"hash": book.hash})
+    try:
+        await log.append([Append(shard, RULES, first, 1) for shard in range(SHARDS)])
+        for start in range(0, len(records), 2_000):
+            await log.append(records[start : start + 2_000])
+    finally:
+        await log.close()
+
+
+def program(module: str, *arguments: str, environment: dict[str, str]) -> "subprocess.Popen[str]":
+    """Start `python -m module` of this project, its last line of output being JSON."""
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments], env={**os.environ, **environment},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=redis_server.die_with_parent,  # noqa: PLW1509 - one prctl, no Python locks there
+    )  # fmt: skip
+
+
+def last_line(process: "subprocess.Popen[str]", seconds: float) -> dict[str, float]:
+    """Wait for the process to end and read what it measured."""
+    out, errors = process.communicate(timeout=seconds)
+    if process.returncode:
+        raise RuntimeError(f"a bench's process ended with {process.returncode}: {errors[-2000:]}")
+    found: dict[str, float] = json.loads(out.splitlines()[-1])
+    return found
+
+
+def median(values: Sequence[float]) -> float:
+    """The median, to three figures."""
+    return float(f"{statistics.median(values):.3g}")
