@@ -74,10 +74,10 @@ class Duties:
         """Do everything due at `now` (ms)."""
         lanes = list(self._lanes)
         await self._ask_for_versions(lanes)
+        await self._beat(now, lanes)
         if self._ticking and lanes:
             tick = b'{"at":%d}' % now
             await self._log.append([Append(lane.shard.number, TICK, tick, now) for lane in lanes])
-        await self._beat(now, lanes)
 
     async def _ask_for_versions(self, lanes: list[Lane]) -> None:
         """Append the wanted version to the shards that decide under another, once a hash."""
