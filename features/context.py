@@ -67,7 +67,8 @@ def channel(
     if said:
         return _SAME.get(said, said)
     agent = context.get("userAgent")
-    if isinstance(agent, str) and "MicroMessenger" in agent:
+    agent = agent if isinstance(agent, str) else ""
+    if "MicroMessenger" in agent:
         return "wechat"
     library = _inner(context, "library", "name")
     for part, where in _LIBRARIES:

@@ -4,8 +4,8 @@ Must live here: the checks of the rim, each raising BadEvent with what, where an
 Must not: the event as a whole. After the rim these types are trusted and never checked again.
 """
 
-import math
 import re
+import reprlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -35,9 +35,11 @@ class BadEvent(Exception):  # noqa: N818 - an event that goes to quarantine, not
 
 
 def shown(value: object) -> str:
-    """`value` as an error message quotes it: its repr, cut to 60 characters."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    """`value` as an error message quotes it: its repr, cut short in depth and length."""
+    if isinstance(value, int) and abs(value) >= INTEGER_MAX:
+        return "a number of too many digits"
+    quoted = reprlib.repr(value)
+    return quoted if len(quoted) <= 60 else quoted[:57] + "..."
 
 
 def bad_type(where: str, expected: str, value: object) -> BadEvent:
@@ -58,7 +60,7 @@ def number(value: object, where: str) -> float:
         value = float(text)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise bad_type(where, "a number", value)
-    if not math.isfinite(value) or abs(value) >= INTEGER_MAX:
+    if not -INTEGER_MAX < value < INTEGER_MAX:  # nor is nan
         raise BadEvent("bad_number", f"{where}: expected a finite number, got {shown(value)}")
     return value
 
@@ -83,7 +85,7 @@ def count(value: object, where: str) -> int:
 
 def text(value: object, where: str) -> str:
     """Text that can be written as UTF-8; a whole number becomes its digits."""
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < INTEGER_MAX:
         value = str(value)
     if not isinstance(value, str):
         raise bad_type(where, "text", value)

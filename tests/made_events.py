@@ -15,11 +15,15 @@ MINUTE = 60_000
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
-TRACKED = sorted(NAMES - {"Identified", "Page Viewed", "Screen Viewed", "Group Identified", "Aliased"})
+TRACKED = sorted(
+    NAMES - {"Identified", "Page Viewed", "Screen Viewed", "Group Identified", "Aliased"}
+)
 _numbered = iter(range(10**9))
 
 
-def event(name: str, at: int = NOW, *, message_id: str = "", channel: str = "", **properties: Any) -> Event:
+def event(
+    name: str, at: int = NOW, *, message_id: str = "", channel: str = "", **properties: Any
+) -> Event:
     """One event of customer u:1 at `at` ms, received when it happened."""
     item = {
         "type": "track", "event": name, "userId": "1", "timestamp": at,
@@ -55,12 +59,18 @@ class Shopper:
         return catalog.value(self.customer, feature, now)
 
 
-def wild_item(chance: random.Random, ids: int = 100_000, long: bool = True, span: int = 60 * DAY) -> dict[str, Any]:
+def wild_item(
+    chance: random.Random, ids: int = 100_000, long: bool = True, span: int = 60 * DAY
+) -> dict[str, Any]:
     """A legal call of any kind: any name, any known property, ids of any legal length."""
 
     def word() -> str:
         base = f"{chance.randrange(ids)}"
-        return chance.choice(["", "x" * 150, "连衣裙" * 40])[: 195 - len(base)] + base if long else base
+        return (
+            chance.choice(["", "x" * 150, "连衣裙" * 40])[: 195 - len(base)] + base
+            if long
+            else base
+        )
 
     values = {
         "text": word, "id": word, "money": lambda: chance.choice([0, 9.99, "12.50", 1e9]),

@@ -155,7 +155,9 @@ def test_an_item_event_touches_nobody():
 
 
 def test_an_unknown_facet_is_carried_as_it_came():
-    blob = ENCODER.encode({"weather": (7, b"\x93\x01\x02\x03"), "visits": (1, b"\x94\x01\x02\x03\x04")})
+    blob = ENCODER.encode(
+        {"weather": (7, b"\x93\x01\x02\x03"), "visits": (1, b"\x94\x01\x02\x03\x04")}
+    )
     customer = Customer.decode("u:1", blob, catalog.REGISTRY)
     catalog.apply(customer, event("Product Viewed", product_id="p"), nothing)
     stored = msgspec.msgpack.decode(customer.encode())

@@ -137,7 +137,9 @@ def test_late_events_fold_to_what_they_would_have_been_in_time(events, chance):
     shuffled = Shopper().see(*late)
     for name in EXACT:
         want, got = in_order[name], shuffled[name]
-        assert want == pytest.approx(got, nan_ok=True) if isinstance(want, float) else want == got, name
+        assert (
+            want == pytest.approx(got, nan_ok=True) if isinstance(want, float) else want == got
+        ), name
 
 
 @quick
