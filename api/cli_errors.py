@@ -24,7 +24,10 @@ FAILED: dict[str, tuple[str, ...]] = {
     "clickhouse_connect.driver.exceptions": ("ClickHouseError",),
     "redis.exceptions": ("ConnectionError",),
 }
-MISUSED: dict[str, tuple[str, ...]] = {"engine.settings": ("SettingsError",)}
+MISUSED: dict[str, tuple[str, ...]] = {
+    "engine.settings": ("SettingsError",),
+    "simulator.bench": ("UnknownBench",),
+}
 
 
 def code_of(error: Exception) -> int | None:

@@ -7,8 +7,11 @@ import json
 import sys
 from pathlib import Path
 
-from rules.errors import RuleErrors
+import typer
+
+from rules.errors import RuleErrors, near, one_of
 from rules.load import load_book
+from simulator.rule_tests import run_examples
 
 
 def check(folder: Path, as_json: bool) -> int:
@@ -27,3 +30,36 @@ def check(folder: Path, as_json: bool) -> int:
     elif not errors:
         sys.stdout.write(f"{len(names)} rules: {', '.join(names)}\n")
     return int(bool(errors))
+
+
+def test(folder: Path, names: list[str], as_json: bool) -> int:
+    """Run the examples of the rules named, of all if none is; the exit code."""
+    book = load_book(folder)
+    for name in names:
+        if name not in book.rules:
+            known = f"{near(name, book.rules)}; there are: {one_of(book.rules)}"
+            raise typer.BadParameter(f"no rule is called {name!r}{known}")
+    outcomes = run_examples(book, names)
+    failed = [outcome for outcome in outcomes if not outcome.passed]
+    if as_json:
+        told = {
+            "examples": len(outcomes),
+            "passed": len(outcomes) - len(failed),
+            "failed": [
+                {
+                    "rule": outcome.rule,
+                    "example": outcome.example,
+                    "file": outcome.file,
+                    "line": outcome.line,
+                    "why": outcome.why,
+                    "timeline": outcome.timeline,
+                }
+                for outcome in failed
+            ],
+        }
+        sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
+        return int(bool(failed))
+    for outcome in outcomes:
+        sys.stdout.write(f"{outcome}\n")
+    sys.stdout.write(f"{len(outcomes) - len(failed)} of {len(outcomes)} examples hold\n")
+    return int(bool(failed))

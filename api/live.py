@@ -21,29 +21,28 @@ from api.up_counts import Counts
 LINE_S = 5
 RATE_WINDOW_S = 5
 MESSAGES_KEPT = 6
-QUERY = (
-    "SELECT rule, result, held, count() AS n FROM decisions FINAL GROUP BY 1, 2, 3 ORDER BY n DESC"
-)
+QUERY = "SELECT rule, result, held, count() FROM decisions FINAL GROUP BY ALL"
+EVENT = '{"userId":"me","event":"Cart Viewed"}'
 
 
 @dataclass(frozen=True)
 class Look:
-    """Where to look next: filled in as the parts come up."""
+    """Where to look next, and as whom."""
 
-    api: str = ""
-    data: str = ""
+    api: str
+    data: str
+    laike: str  # how this user calls the command
     write_key: str = ""
     record_clock: bool = False
 
     def lines(self) -> Iterator[tuple[str, str]]:
         """A name and what to open or type."""
-        if self.api:
-            yield "the API", f"{self.api}/docs"
-            yield "its health", f"{self.api}/readyz"
-        yield "a question", f'laike query "{QUERY}" --data {self.data}'
-        if self.api and self.write_key:
-            body = '{"userId":"me","event":"Product Viewed","properties":{"product_id":"p1"}}'
-            yield "an event", f"curl -u {self.write_key}: {self.api}/v1/track -d '{body}'"
+        folder = "" if self.data == ".laike" else f" --data {self.data}"
+        yield "the API", f"{self.api}/docs   {self.api}/readyz"
+        yield "a question", f'{self.laike} query "{QUERY}"{folder}'
+        if self.write_key:
+            yield "an event", f"curl -u $KEY: {self.api}/v1/track -d '{EVENT}'"
+            yield "its KEY", self.write_key
         yield "the logs", f"{self.data}/logs"
 
 
@@ -52,7 +51,7 @@ class Screen:
 
     def __init__(self, console: Console, *, quiet: bool = False) -> None:
         self.console = console
-        self.look = Look()
+        self.look: Look | None = None
         self.counts = Counts()
         self.phase = "starting"
         self.started = time.monotonic()
@@ -120,13 +119,13 @@ class Screen:
         )
 
     def _clock(self) -> str:
-        if not (self.look.record_clock and self.counts.log_time):
+        if not (self.look and self.look.record_clock and self.counts.log_time):
             return ""
         world = time.gmtime(self.counts.log_time / 1000)
         return time.strftime("world %Y-%m-%d %H:%M  ", world)
 
     def _table(self) -> RenderableType:
-        if self.phase == "starting":
+        if self.look is None:
             return Text("\n".join(f"  {line}" for line in self._messages), style="dim")
         counts = self.counts
         numbers = Table.grid(padding=(0, 3))
@@ -144,11 +143,23 @@ class Screen:
         look.add_column(overflow="fold")
         for name, what in self.look.lines():
             look.add_row(name, Text(what))
-        parts: list[RenderableType] = [body, Text(), look]
-        if self._messages:
-            parts += [Text(), Text("\n".join(self._messages), style="dim")]
         title = f"来客 Laike  {self._clock()}{self.phase}"
-        return Panel(Group(*parts), title=title.strip(), subtitle="Ctrl-C drains and ends")
+        told = Text("\n".join(self._messages), style="dim")
+        panel = Panel(body, title=title, subtitle="Ctrl-C drains and ends", padding=(1, 2))
+        return Group(panel, look, told)
+
+    def go(self, look: Look) -> None:
+        """All parts are up: from now on the numbers are shown."""
+        self._messages.clear()
+        self.look = look
+        self.phase = "running"
+
+    def end(self, counts: Counts, told: str) -> None:
+        """The last numbers, left standing, and how it ended."""
+        self.phase = "ended"
+        self._line_at = 0.0
+        self.show(counts)
+        self.say(told)
 
     def _numbers(self) -> Iterator[tuple[str, str]]:
         counts, latency = self.counts, self.counts.latency_ms

@@ -23,6 +23,7 @@ from typing import BinaryIO
 BACKOFF_S = (0.5, 1, 2, 4, 8)  # the waits before a start again; after the last, the end
 CALM_S = 60  # ends longer ago than this are forgotten
 POLL_S = 0.05
+ROOT = Path(__file__).resolve().parent.parent  # where our packages are
 LOG_BYTES_MAX = 16 << 20
 LOGS_KEPT = 3
 TAIL_LINES = 12
@@ -151,6 +152,7 @@ def command(arguments: Sequence[str | Path], environment: Mapping[str, str]) -> 
             stdout=output,
             stderr=subprocess.STDOUT,
             env={**os.environ, **environment},
+            cwd=ROOT,
             start_new_session=True,
             preexec_fn=_die_with_parent,  # noqa: PLW1509 - one prctl, no Python locks in the child
         )

@@ -4,8 +4,11 @@ Must live here: what happens when, and what the run says at its end. Must not: t
 (up_stack), the numbers (up_counts), the screen (live).
 """
 
+import shutil
+import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -42,16 +45,18 @@ class Run:
         self.began = time.monotonic()
         self.before = self.gauge.counts().events_in
         self._shown = 0.0
-        screen.look = Look(
-            api=f"http://{stack.settings.host}:{stack.settings.port}",
-            data=str(stack.plan.data),
-            write_key=stack.keys.get("server", ""),
-            record_clock=stack.birth.clock == "record",
+        screen.go(
+            Look(
+                api=f"http://{stack.settings.host}:{stack.settings.port}",
+                data=str(stack.plan.data),
+                laike=_laike(),
+                write_key=stack.keys.get("server", ""),
+                record_clock=stack.birth.clock == "record",
+            )
         )
 
     def go(self, seconds: float | None) -> None:
         """Watch over the parts and show the numbers, until it is time or a signal comes."""
-        self.screen.phase = "running"
         until = self.began + seconds if seconds else float("inf")
         while not self.stack.leaving and time.monotonic() < until:
             self._beat()
@@ -82,9 +87,25 @@ class Run:
         ran = time.monotonic() - self.began
         drained = self.settle(max(1.0, deadline - time.monotonic() - 6))
         counts = self.gauge.counts(whole=True)
-        self.screen.show(counts)
         self.gauge.close()
         killed = self.stack.stop(max(5.0, deadline - time.monotonic()))
+        self.screen.end(counts, _told(self.stack, killed, drained=drained))
         exact = not counts.lost and not counts.duplicates
         clean = exact and not killed and not self.stack.hurry and (drained or self.stack.leaving)
         return counts.summary(ran, self.before) | {"drained": drained, "clean": clean}
+
+
+def _told(stack: Stack, killed: list[str], *, drained: bool) -> str:
+    again = f"the next start on {stack.plan.data} goes on from here"
+    if killed:
+        return f"ended, but not by themselves: {', '.join(killed)}; nothing is lost, {again}"
+    return f"drained and ended; {again}" if drained else f"ended before all was drained; {again}"
+
+
+def _laike() -> str:
+    """How this user calls the command: by its name, or by its path in the environment."""
+    if shutil.which("laike"):
+        return "laike"
+    path = Path(sys.executable).with_name("laike")
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

@@ -154,6 +154,9 @@ class Stack:
         self.redis = redis.Redis.from_url(self.settings.redis, socket_timeout=10)
         self._run(Part("redis", spawn, self._redis_ready, ready_s=300, stop_s=DRAIN_S))
         self._lock.holder.redis = self.settings.redis
+        if self.birth.clock == "record":  # the world's time begins with its first record, not today
+            clocks = {f"{{s{shard}}}:clock": 0 for shard in range(self.birth.shards)}
+            self.redis.msetnx(clocks)
 
     def _redis_ready(self) -> bool:
         try:
@@ -163,7 +166,7 @@ class Stack:
 
     def _clickhouse(self) -> None:
         port = self.settings.clickhouse.rsplit(":", 1)[1]
-        folder = self.plan.data / "clickhouse"
+        folder = self.settings.data / "clickhouse"
         arguments = [sys.executable, "-m", "sinks.embedded", "--data", str(folder), "--port", port]
         spawn = command([*arguments, "--die-with-parent"], {})
         self._run(Part("clickhouse", spawn, lambda: _answers(f"{self.settings.clickhouse}/ping")))
@@ -194,7 +197,7 @@ class Stack:
 
     def _simulate(self) -> None:
         rate = ["--rate", str(self.plan.rate)] if self.plan.rate else []
-        spawn = self._laike("simulate", "--data", str(self.plan.data), *rate)
+        spawn = self._laike("simulate", "--data", str(self.settings.data), *rate)
         self._run(Part("traffic", spawn, lambda: True, stop_s=10, once=True))
 
     def _laike(self, *arguments: str) -> Spawn:
