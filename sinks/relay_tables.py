@@ -39,10 +39,21 @@ class Tables:
         try:
             if self._client is None:
                 self._client = self._connect()
+                self._client.set_client_setting("max_partitions_per_insert_block", 0)
+            for table in rows:
+                _require(self._client, table)
             return sum(_insert(self._client, table, found) for table, found in rows.items())
         except (ClickHouseError, OSError) as away:
             self._client = None
             raise Away(f"ClickHouse: {away}") from away
+
+
+def _require(client: Client, table: str) -> None:
+    """A table that is not there yet is no fault of a row: the migrations are to come."""
+    try:
+        clickhouse.columns(client, table)
+    except clickhouse.BadRowsError as lacking:
+        raise Away(str(lacking)) from lacking
 
 
 def _insert(client: Client, table: str, rows: Sequence[Row]) -> int:
