@@ -25,29 +25,11 @@ SHARDS = 2
 TODAY = round(time.time()) * 1000  # the table of what was quarantined forgets after 90 days
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with process.start(tmp_path_factory.mktemp("clickhouse")) as embedded:
-        yield embedded
-
-
 @pytest.fixture
-def clickhouse(server):
-    client = connect(server.url)
-    migrate(client)
-    tables = (
-        "events",
-        "decisions",
-        "outcomes",
-        "coupon_ledger",
-        "order_facts",
-        "quarantine",
-        "rules",
-    )
-    for table in tables:
-        client.command(f"TRUNCATE TABLE {table}")
-    yield client
-    client.close()
+def tables(clickhouse):
+    """A client where the migrations are applied."""
+    migrate(clickhouse)
+    return clickhouse
 
 
 @pytest.fixture
@@ -94,9 +76,9 @@ def relay(settings, log, redis, connecting):
 
 
 async def test_everything_arrives_once_and_a_repeat_adds_nothing(
-    redis, log, clickhouse, server, tmp_path
+    redis, log, tables, clickhouse_database, tmp_path
 ):
-    connecting = lambda: connect(server.url)  # noqa: E731
+    connecting = lambda: connect(clickhouse_database)  # noqa: E731
     told = settings(tmp_path)
     async with running(relay(told, log, redis, connecting)):
         for number in range(0, 40, 2):
@@ -110,10 +92,10 @@ async def test_everything_arrives_once_and_a_repeat_adds_nothing(
         health = await until(lambda: _told(redis, "clickhouse"))
     expected = {"events": 40, "decisions": 20, "coupon_ledger": 20, "outcomes": 20,
                 "order_facts": 1, "quarantine": 20}  # fmt: skip
-    assert {table: count(clickhouse, table) for table in expected} == expected
+    assert {table: count(tables, table) for table in expected} == expected
     assert float(health[b"p50_ms"]) >= 3
-    assert count(clickhouse, "events", "uniqExact(product_id)") == 40
-    assert count(clickhouse, "coupon_ledger", "toFloat64(sum(face))") == 100
+    assert count(tables, "events", "uniqExact(product_id)") == 40
+    assert count(tables, "coupon_ledger", "toFloat64(sum(face))") == 100
     assert len((tmp_path / "sent.jsonl").read_bytes().splitlines()) == 20
 
     for shard in range(SHARDS):
@@ -121,7 +103,7 @@ async def test_everything_arrives_once_and_a_repeat_adds_nothing(
             await redis.delete(f"{{s{shard}}}:cursor:{sink}")
     async with running(relay(told, log, redis, connecting)):
         await until(lambda: drained(redis, SHARDS))
-    assert {table: count(clickhouse, table) for table in expected} == expected
+    assert {table: count(tables, table) for table in expected} == expected
     assert len((tmp_path / "sent.jsonl").read_bytes().splitlines()) == 20
 
 
@@ -180,17 +162,17 @@ async def test_the_relay_starts_before_clickhouse_and_ends_while_it_is_away(redi
     assert (await redis.hget("laike:sink:clickhouse", "last_error")).startswith(b"Away: ClickHouse")
 
 
-async def test_a_row_that_no_table_can_hold_is_set_aside(clickhouse, server, redis):
+async def test_a_row_that_no_table_can_hold_is_set_aside(tables, clickhouse_database, redis):
     rotten = {**FACT, "at": TODAY, "order_id": "rotten", "amount": 1e300}
     stranger = {**FACT, "at": TODAY, "order_id": "stranger", "colour": "red"}
     good = [{**FACT, "order_id": f"o{n}"} for n in range(20)]
     await commit(redis, 0, 0, 1, facts={"order_facts": [*good[:10], rotten, stranger, *good[10:]]})
     entries = await Reader(redis, SHARDS).read({0: EntryId(0, 0)}, 10)
-    sink = Decisions(Tables(lambda: connect(server.url)), Latency())
+    sink = Decisions(Tables(lambda: connect(clickhouse_database)), Latency())
     assert await sink.take(entries) == 22
     assert await sink.take(entries) == 22
-    assert count(clickhouse, "order_facts") == 20
-    aside = clickhouse.query(
+    assert count(tables, "order_facts") == 20
+    aside = tables.query(
         "SELECT reason, detail, body FROM quarantine FINAL ORDER BY detail"
     ).result_rows
     assert len(aside) == 2
@@ -198,30 +180,29 @@ async def test_a_row_that_no_table_can_hold_is_set_aside(clickhouse, server, red
     assert {orjson.loads(body)["row"]["order_id"] for _, _, body in aside} == {"rotten", "stranger"}
 
 
-async def test_rows_of_many_months_fit_into_one_insert(clickhouse, server, redis):
+async def test_rows_of_many_months_fit_into_one_insert(tables, clickhouse_database, redis):
     """An event may be years late; ClickHouse refuses inserts into over 100 partitions unasked."""
     month = 31 * 86_400_000
     rows = [{**FACT, "order_id": f"o{n}", "at": NOW - n * month} for n in range(150)]
     await commit(redis, 0, 0, 1, facts={"order_facts": rows})
     entries = await Reader(redis, SHARDS).read({0: EntryId(0, 0)}, 10)
-    await Decisions(Tables(lambda: connect(server.url)), Latency()).take(entries)
-    assert count(clickhouse, "order_facts") == 150
+    await Decisions(Tables(lambda: connect(clickhouse_database)), Latency()).take(entries)
+    assert count(tables, "order_facts") == 150
 
 
-async def test_a_missing_table_is_away_not_lost(redis, tmp_path):
-    with process.start(tmp_path / "empty") as bare:
-        tables = Tables(lambda: connect(bare.url))
-        with pytest.raises(Away):
-            await tables.put({"order_facts": [FACT]})
-        client = connect(bare.url)
-        migrate(client)
-        assert await tables.put({"order_facts": [FACT]}) == 1
-        assert count(client, "order_facts") == 1
-        client.close()
+async def test_a_missing_table_is_away_not_lost(clickhouse, clickhouse_database):
+    place = Tables(lambda: connect(clickhouse_database))
+    with pytest.raises(Away, match="migrations"):
+        await place.put({"order_facts": [FACT]})
+    migrate(clickhouse)
+    assert await place.put({"order_facts": [FACT]}) == 1
+    assert count(clickhouse, "order_facts") == 1
 
 
-async def test_outcomes_of_a_killed_relay_are_told_once(redis, log, clickhouse, server, tmp_path):
-    connecting = lambda: connect(server.url)  # noqa: E731
+async def test_outcomes_of_a_killed_relay_are_told_once(
+    redis, log, tables, clickhouse_database, tmp_path
+):
+    connecting = lambda: connect(clickhouse_database)  # noqa: E731
     told = settings(tmp_path)
     for number in range(60):
         await put(log, redis, number % 2, range(number, number + 1), decisions=[decision(number)])
@@ -231,30 +212,30 @@ async def test_outcomes_of_a_killed_relay_are_told_once(redis, log, clickhouse, 
         await end([task])
     async with running(relay(told, log, redis, connecting)):
         await until(lambda: drained(redis, SHARDS), 30)
-    assert count(clickhouse, "outcomes") == 60
-    assert count(clickhouse, "decisions") == 60
-    assert count(clickhouse, "events") == 60
-    assert clickhouse.query("SELECT DISTINCT fact FROM outcomes").result_rows == [("sent",)]
+    assert count(tables, "outcomes") == 60
+    assert count(tables, "decisions") == 60
+    assert count(tables, "events") == 60
+    assert tables.query("SELECT DISTINCT fact FROM outcomes").result_rows == [("sent",)]
     assert len((tmp_path / "sent.jsonl").read_bytes().splitlines()) == 60
 
 
-async def test_other_rows_may_ride_on_the_relays_own_stream(clickhouse, server, redis):
+async def test_other_rows_may_ride_on_the_relays_own_stream(tables, clickhouse_database, redis):
     metric = {"model": "purchase", "at": NOW, "version": "v", "metric": "auc", "value": 0.7,
               "examples": 10}  # fmt: skip
     await redis.xadd("{s0}:outcomes", {b"b": orjson.dumps({"model_metrics": [metric]})})
     entries = await Reader(redis, SHARDS, "outcomes").read({0: EntryId(0, 0)}, 10)
-    assert await Outcomes(Tables(lambda: connect(server.url))).take(entries) == 1
-    assert count(clickhouse, "model_metrics") == 1
+    assert await Outcomes(Tables(lambda: connect(clickhouse_database))).take(entries) == 1
+    assert count(tables, "model_metrics") == 1
 
 
-def test_published_rules_are_rows(clickhouse):
+def test_published_rules_are_rows(tables):
     rule = SimpleNamespace(
         name="cart-rescue", title="t", owner="o", purpose="marketing", status="live"
     )
     files = {"campaigns/cart-rescue.yaml": "LAIKE"}
     book = SimpleNamespace(sources=files, hash="abc", rules={rule.name: rule})
     for _ in range(2):
-        assert publish_rules(clickhouse, book, NOW, "me") == 1
-    assert clickhouse.query("SELECT rule, version, body FROM rules FINAL").result_rows == [
+        assert publish_rules(tables, book, NOW, "me") == 1
+    assert tables.query("SELECT rule, version, body FROM rules FINAL").result_rows == [
         ("cart-rescue", "abc", "LAIKE")
     ]
