@@ -133,7 +133,8 @@ class _Reader:
         try:
             yield from parser.parse(self.text)
         except MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
+            unended = "could not find expected ':'" in str(error.problem)
+            mark = error.context_mark if unended else error.problem_mark or error.context_mark
             line, column = (mark.line, mark.column) if mark else (0, 0)
             raise Refused(self._at(line, column, self._complaint(error, line))) from None
         except (YAMLError, ValueError) as error:

@@ -145,7 +145,8 @@ def compare(rows: Sequence[Row], example: Example) -> list[str]:
 
 
 def _held(row: Row, expected: Expectation) -> bool:
-    return row["held"] == expected.held or row["held"].partition(":")[0] == expected.held
+    held: str = row["held"]
+    return expected.held in {held, held.partition(":")[0]}
 
 
 def _acts(row: Row, expected: Expectation) -> bool:
