@@ -68,6 +68,20 @@ def any_port(host: str = "127.0.0.1") -> int:
         return int(probe.getsockname()[1])
 
 
+def listens(pid: int, port: int) -> bool:
+    """Whether that process has the port; where the system does not tell, True.
+
+    An answer alone may come from another engine that took the port a moment before.
+    """
+    try:
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        held = [str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()]
+    except FileNotFoundError:
+        return not Path("/proc/net/tcp").exists()
+    mine = {f"socket:[{row[9]}]" for row in rows if int(row[1].rpartition(":")[2], 16) == port}
+    return not mine.isdisjoint(held)
+
+
 def _python() -> Check:
     found = ".".join(str(part) for part in sys.version_info[:3])
     good = sys.version_info[:2] == (3, 11)

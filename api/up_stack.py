@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -22,8 +22,8 @@ import redis
 from redis.asyncio import Redis
 
 from api import up_folder, up_lock
-from api.preflight import any_port, port_free, preflight
-from api.processes import Child, Part, Spawn, command
+from api.preflight import any_port, listens, port_free, preflight
+from api.processes import Child, Part, PartFailed, Spawn, command
 from api.sources import ensure_sources
 from api.up_rules import Rules
 from engine import status
@@ -165,13 +165,33 @@ class Stack:
             return False
 
     def _clickhouse(self) -> None:
-        port = self.settings.clickhouse.rsplit(":", 1)[1]
-        folder = self.settings.data / "clickhouse"
-        arguments = [sys.executable, "-m", "sinks.embedded", "--data", str(folder), "--port", port]
-        spawn = command([*arguments, "--die-with-parent"], {})
-        self._run(Part("clickhouse", spawn, lambda: _answers(f"{self.settings.clickhouse}/ping")))
+        self._listening(self._clickhouse_part)
         migrate(connect(self.settings.clickhouse))
         self._lock.holder.clickhouse = self.settings.clickhouse
+
+    def _clickhouse_part(self, other: int | None) -> tuple[Part, int]:
+        if other:
+            self.settings = replace(self.settings, clickhouse=f"http://127.0.0.1:{other}")
+        url = self.settings.clickhouse
+        port = int(url.rsplit(":", 1)[1])
+        folder = self.settings.data / "clickhouse"
+        arguments = [sys.executable, "-m", "sinks.embedded", "--data", folder, "--port", str(port)]
+        spawn = command([*arguments, "--die-with-parent"], {})
+        return Part("clickhouse", spawn, lambda: self._has("clickhouse", port, f"{url}/ping")), port
+
+    def _listening(self, make: Callable[[int | None], tuple[Part, int]]) -> None:
+        """Start a part that listens; somebody may take its port after we looked: then another."""
+        part, port = make(None)
+        try:
+            self._run(part)
+        except PartFailed:
+            if port_free(port) or port == self.plan.port:
+                raise
+            self.told(f"port {port} was taken just now: {part.name} tries another")
+            self._run(make(any_port())[0])
+
+    def _has(self, name: str, port: int, url: str) -> bool:
+        return listens(self.children[name].process.pid, port) and _answers(url)
 
     def _publish(self) -> None:
         self.rules.publish(self.redis, connect(self.settings.clickhouse))
@@ -191,9 +211,16 @@ class Stack:
         return mine and len(beat["shards"]) == self.birth.shards and rules == {self.rules.hash}
 
     def _api(self) -> None:
-        url = f"http://{self.settings.host}:{self.settings.port}"
-        self._run(Part("api", self._laike("api"), lambda: _answers(f"{url}/readyz"), stop_s=15))
-        self._lock.holder.api = url
+        self._listening(self._api_part)
+        self._lock.holder.api = f"http://{self.settings.host}:{self.settings.port}"
+
+    def _api_part(self, other: int | None) -> tuple[Part, int]:
+        if other:
+            self.settings = replace(self.settings, port=other)
+        port = self.settings.port
+        url = f"http://{self.settings.host}:{port}/readyz"
+        ready = lambda: self._has("api", port, url)  # noqa: E731
+        return Part("api", self._laike("api"), ready, stop_s=15), port
 
     def _simulate(self) -> None:
         rate = ["--rate", str(self.plan.rate)] if self.plan.rate else []
