@@ -139,7 +139,8 @@ def rule_rows(sources: Mapping[str, str], version: str, at: int, by: str, rules:
     """The rules of a published book: `rules` are its Rule objects, `sources` its files' text."""
     rows = []
     for rule in rules:
-        body = sources.get(f"campaigns/{rule.name}.yaml", "")
+        named = (text for text in sources.values() if f"rule: {rule.name}\n" in text)
+        body = next(named, "")
         rows.append(
             {
                 "rule": rule.name,

@@ -232,10 +232,10 @@ def test_published_rules_are_rows(tables):
     rule = SimpleNamespace(
         name="cart-rescue", title="t", owner="o", purpose="marketing", status="live"
     )
-    files = {"campaigns/cart-rescue.yaml": "LAIKE"}
+    files = {"campaigns/cart-rescue.yaml": "rule: cart-rescue\n"}
     book = SimpleNamespace(sources=files, hash="abc", rules={rule.name: rule})
     for _ in range(2):
         assert publish_rules(tables, book, NOW, "me") == 1
     assert tables.query("SELECT rule, version, body FROM rules FINAL").result_rows == [
-        ("cart-rescue", "abc", "LAIKE")
+        ("cart-rescue", "abc", "rule: cart-rescue\n")
     ]
