@@ -36,7 +36,9 @@ def decision(number: int, **given: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def commit(redis: Redis, shard: int, start: int, to: int, step: int = 0, **given: Any) -> None:
+async def commit(
+    redis: Redis, shard: int, start: int, to: int, step: int = 0, **given: Any
+) -> None:
     """An outbox entry, and the worker's place after it."""
     body = {"from": start, "to": to, "log_time": NOW + to,
             "committed_at": round(time.time() * 1000), **given}  # fmt: skip
@@ -62,7 +64,9 @@ async def until(question: Callable[[], Awaitable[Any]], seconds: float = 10.0) -
 
 
 @asynccontextmanager
-async def running(*runs: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> AsyncIterator[asyncio.Event]:
+async def running(
+    *runs: Callable[[asyncio.Event], Coroutine[Any, Any, None]],
+) -> AsyncIterator[asyncio.Event]:
     """Sinks at work; they are stopped, and must end, when the block ends."""
     stop = asyncio.Event()
     tasks = [asyncio.create_task(run(stop)) for run in runs]

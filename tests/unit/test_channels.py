@@ -78,7 +78,9 @@ async def test_a_line_cut_short_by_a_crash_is_closed_and_sent_again(tmp_path):
         await channel.send(message(number))
     await channel.close()
     lines = path.read_bytes().splitlines()
-    assert [orjson.loads(line)["data"]["decision_id"][-1] for line in [lines[0], *lines[2:]]] == list("123")
+    assert [
+        orjson.loads(line)["data"]["decision_id"][-1] for line in [lines[0], *lines[2:]]
+    ] == list("123")
 
 
 async def test_the_file_turns_at_its_size_and_keys_are_remembered_across(tmp_path):
@@ -92,7 +94,10 @@ async def test_the_file_turns_at_its_size_and_keys_are_remembered_across(tmp_pat
     for number in range(4):
         await again.send(message(number))
     await again.close()
-    lines = [*path.read_bytes().splitlines(), *(tmp_path / "sent.1.jsonl").read_bytes().splitlines()]
+    lines = [
+        *path.read_bytes().splitlines(),
+        *(tmp_path / "sent.1.jsonl").read_bytes().splitlines(),
+    ]
     assert len(lines) == 4
 
 

@@ -112,10 +112,24 @@ def test_an_event_is_a_row_with_what_is_asked_most_in_columns():
                        "order_id": "o1", "live_id": None},
     }  # fmt: skip
     event = parse(said, source="web", received_at=NOW)
-    event.properties |= {"price": 1e300, "quantity": 10**12, "order_id": ["no"]}  # a log written by another door
+    event.properties |= {
+        "price": 1e300,
+        "quantity": 10**12,
+        "order_id": ["no"],
+    }  # a log written by another door
     row = event_row(2, Record(8, NOW + 1, b"u:1", b""), event)
-    assert (row["event"], row["cid"], row["shard"], row["log_offset"]) == ("Product Added", "u:1", 2, 8)
-    assert (row["product_id"], row["category"], row["order_id"], row["live_id"]) == ("77", "鞋", "", "")
+    assert (row["event"], row["cid"], row["shard"], row["log_offset"]) == (
+        "Product Added",
+        "u:1",
+        2,
+        8,
+    )
+    assert (row["product_id"], row["category"], row["order_id"], row["live_id"]) == (
+        "77",
+        "鞋",
+        "",
+        "",
+    )
     assert row["price"] == MONEY_MAX
     assert row["quantity"] == INT32_MAX
     assert row["at"] == NOW - 10

@@ -40,7 +40,12 @@ def test_addresses_that_can_never_be_right(url):
 
 
 def test_private_allows_http_on_loopback_and_nowhere_else():
-    for url in ("http://127.0.0.1:1/", "http://localhost/", "http://[::1]:80/", "https://10.0.0.1/"):
+    for url in (
+        "http://127.0.0.1:1/",
+        "http://localhost/",
+        "http://[::1]:80/",
+        "https://10.0.0.1/",
+    ):
         check_url(url, private=True)
     for url in ("http://10.0.0.1/", "http://shop.example/", "http://localhost.shop.example/"):
         with pytest.raises(RefusedAddressError):
