@@ -86,7 +86,7 @@ class _Off:
 def off(reader: Reader, node: Node, scope: Scope, currency: str) -> tuple[Value, OffKind]:
     """What a coupon takes off, and of which kind it is; all cases of a look-up are of one kind."""
     table = _Off(currency)
-    value = reader.value(node, scope, "number", table.read)
+    value = reader.value(node, scope, "number", table.read, least=0.01)
     if len(table.kinds) > 1:
         reader.error(node, f"`off` mixes {one_of(sorted(table.kinds))}: all cases of one kind")
     return value, next(iter(sorted(table.kinds)), "money")
@@ -94,7 +94,7 @@ def off(reader: Reader, node: Node, scope: Scope, currency: str) -> tuple[Value,
 
 def amount(reader: Reader, node: Node, scope: Scope, currency: str) -> Value:
     """An amount of money, written or computed."""
-    return reader.value(node, scope, "number", lambda text: money(text, currency))
+    return reader.value(node, scope, "number", lambda text: money(text, currency), least=0)
 
 
 def valid(reader: Reader, node: Node) -> int:

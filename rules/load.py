@@ -22,6 +22,7 @@ from rules.scope import catalog_scope
 from rules.shop import LANGUAGES, shop
 
 FILES_MAX: Final = 2_000
+BYTES_MAX: Final = 1_000_000
 _TEMPLATE = re.compile(r"(?P<name>[\w-]+)\.(?P<language>\w+)\.(?P<channel>\w+)\.j2")
 KNOWN_FOLDERS: Final = ("campaigns", "offers", "segments", "templates")
 
@@ -60,6 +61,9 @@ def read_sources(path: Path) -> dict[str, str]:
     for file in files:
         name = file.relative_to(root).as_posix()
         try:
+            if file.stat().st_size > BYTES_MAX:
+                errors.append(RuleError(name, 0, 0, f"too large: at most {BYTES_MAX} bytes"))
+                continue
             sources[name] = file.read_bytes().decode()
         except UnicodeDecodeError as error:
             line = error.object[: error.start].count(b"\n") + 1

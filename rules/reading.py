@@ -4,6 +4,7 @@ Law: a wrong value is noted with its place and reading goes on with a stand-in, 
 shows every error. What was read is only used when nothing was noted. Must not: know any rule key.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -166,20 +167,25 @@ class Reader:
             self.error(node, bad.message)
             return None
 
-    def value(self, node: Node, scope: Scope, kind: str, parse: Callable[[str], object]) -> Value:
-        """A value: written, `= EXPR`, or `{by: FEATURE, ...}`."""
+    def value(
+        self,
+        node: Node,
+        scope: Scope,
+        kind: str,
+        parse: Callable[[str], object],
+        least: float = -math.inf,
+    ) -> Value:
+        """A value: written, `= EXPR` (a number at least `least`), or `{by: FEATURE, ...}`."""
         if isinstance(node, Fields):
-            return self.lookup(node, scope, kind, parse)
+            return self.lookup(node, scope, lambda one: self.value(one, scope, kind, parse, least))
         if isinstance(node, Text) and node.value.startswith("="):
             nothing: Value = Constant(None)
-            return self.parse(node, lambda text: _computed(text, scope, kind), nothing)
+            return self.parse(node, lambda text: _computed(text, scope, kind, least), nothing)
         return Constant(self.parse(node, parse, None))
 
-    def lookup(
-        self, node: Fields, scope: Scope, kind: str, parse: Callable[[str], object]
-    ) -> Value:
+    def lookup(self, node: Fields, scope: Scope, case: Callable[[Node], Value]) -> Value:
         """`{by: FEATURE, a: V, else: V}`."""
-        cases = {key.value: (key, value) for key, value in node.pairs}
+        cases = {key.value: value for key, value in node.pairs}
         by, otherwise = cases.pop("by", None), cases.pop("else", None)
         if by is None:
             self.error(node, "a value looked up is {by: FEATURE, a: VALUE, else: VALUE}")
@@ -187,13 +193,13 @@ class Reader:
         if otherwise is None:
             self.error(node, "a value looked up needs `else`, for every other case")
             return Constant(None)
-        read = self.parse(by[1], lambda text: _by(text, scope), None)
-        values = {name: self.value(value, scope, kind, parse) for name, (_, value) in cases.items()}
-        rest = self.value(otherwise[1], scope, kind, parse)
+        read = self.parse(by, lambda text: _by(text, scope), None)
+        values = {name: case(value) for name, value in cases.items()}
+        rest = case(otherwise)
         return Constant(None) if read is None else Lookup(read, values, rest)
 
 
-def _computed(text: str, scope: Scope, kind: str) -> Value:
+def _computed(text: str, scope: Scope, kind: str, least: float) -> Value:
     start = 1 + len(text[1:]) - len(text[1:].lstrip())
     try:
         read = expression(text[start:], scope)
@@ -201,7 +207,7 @@ def _computed(text: str, scope: Scope, kind: str) -> Value:
         raise BadText(bad.message, bad.column + start) from None
     if kind != "any" and read.kind not in {kind, "any"}:
         raise BadText(f"a {kind} is needed here; `{read.source}` is a {read.kind}", start)
-    return Computed(read)
+    return Computed(read, least)
 
 
 def _by(text: str, scope: Scope) -> Expr:

@@ -24,8 +24,6 @@ WHEN: Final = Keys(
 STOP_ON: Final = Keys("stop_on", ("event", "if"), needed=("event",))
 LIMIT: Final = Keys("limit", ("customer",), needed=("customer",), unbuilt=("referrer",))
 ONCE_PER_UNBUILT: Final = ("tick", "coupon", "ticket", "review", "referral", "live")
-# An absence has no cart or product: what it is about is the absence itself, or a period.
-ONCE_PER_INACTIVE: Final = ("lapse", "customer", "year", "month", "week", "day")
 WITHIN_MAX_DAYS: Final = 30
 INACTIVE_MIN_MS: Final = 60_000
 
@@ -79,9 +77,12 @@ def _event(reader: Reader, node: Node, found: dict[str, Node], scope: Scope) -> 
 def once_per(reader: Reader, node: Node, when: Trigger | None) -> str:
     """The subject or period of an instance, checked against the trigger."""
     found = reader.choice(node, "subject or period", ONCE_PER, ONCE_PER_UNBUILT)
-    if isinstance(when, InactiveTrigger) and found not in ONCE_PER_INACTIVE:
-        allowed = ", ".join(ONCE_PER_INACTIVE)
-        reader.error(node, f"`{found}`: with `inactive`, once_per is one of {allowed}")
+    if isinstance(when, InactiveTrigger) and found != "lapse":
+        reader.error(
+            node,
+            f"`{found}`: with `inactive`, once_per is lapse; to act less often write a limit, "
+            "such as `limit: 1 per ever`",
+        )
     if isinstance(when, EventTrigger) and found == "lapse":
         reader.error(node, "`lapse`: there is one with `inactive` only")
     return found

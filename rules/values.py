@@ -91,9 +91,13 @@ class Read(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """`"= EXPR"`: a number is rounded to fen's precision, so that equal inputs give equal bytes."""
+    """`"= EXPR"`: a number is rounded to fen's precision, so that equal inputs give equal bytes.
+
+    A number below `least` is no value: a coupon that takes nothing off is not issued.
+    """
 
     expression: Read
+    least: float = -math.inf
 
     def get(self, context: Context) -> Any:
         """What the expression gives, or MISSING."""
@@ -101,7 +105,8 @@ class Computed:
         if found is None:
             return MISSING
         if isinstance(found, float):
-            return tidy(round(found, 2)) if math.isfinite(found) else MISSING
+            rounded = round(found, 2)
+            return tidy(rounded) if math.isfinite(found) and rounded >= self.least else MISSING
         return found
 
 

@@ -203,7 +203,7 @@ OF_EVENTS = [
         "event.p == event.p",
         "round(event.p) * event.p / event.p > min(event.p, 1)",
         "event.p in event.p",
-    )  # fmt: skip
+    )
 ]
 
 

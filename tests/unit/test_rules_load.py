@@ -277,7 +277,7 @@ def test_traps_are_named_with_what_to_write_instead(line: str, told: str):
         ("{event: Product Added, inactive: 3d}", "exactly one of event, inactive"),
         ("{event: Prodct Added}", "did you mean `Product Added`?"),
         ("{inactive: 3d, count: 3, within: 1d}", "goes with `event`"),
-        ("{inactive: 3d}", "with `inactive`, once_per is one of"),
+        ("{inactive: 3d}", "with `inactive`, once_per is lapse"),
         ("{sequence: []}", "`sequence` is part of the language but not built yet"),
         ("{crosses: x}", "`crosses` is part of the language but not built yet"),
         ("{evnt: x}", "did you mean `event`?"),

@@ -120,6 +120,12 @@ def test_computed_values_are_rounded_to_fen_and_missing_when_unknown():
     assert tenth.get(Context(Person(), None, 0, {"a.n": 50.0})) == 5
 
 
+def test_a_computed_amount_below_its_least_is_no_value():
+    tenth = Computed(expression("a.n * 0.1", SCOPE), least=0.01)
+    amounts = [tenth.get(Context(Person(n=n))) for n in (10, 0.01, 0, -5)]
+    assert amounts == [1, MISSING, MISSING, MISSING]
+
+
 def test_looked_up_values_fall_back_to_else():
     table = Lookup(expression("a.t", SCOPE), {"gold": Constant(40)}, Constant(15))
     assert [table.get(Context(Person(t=tier))) for tier in ("gold", "iron", None)] == [40, 15, 15]
