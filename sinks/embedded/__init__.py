@@ -4,7 +4,8 @@ Must live here: what makes the in-process engine answer like a server. Must not:
 Run it with `python -m sinks.embedded --data DIR`, or from code with `process.start`.
 
     statement  what a text of SQL asks for      engine   connections, sessions, limits, errors
-    answer     one request from end to end      request  what a request says, checked
+    answer     what is done with a request      request  what a request says, checked
+    output     the bytes of an answer           folder   its lock
     content    compression, both ways           blocks   ClickHouse's own compressed frames
-    formats    chunks of a result as one body   server   HTTP, signals, the folder's lock
+    formats    chunks of a result as one body   server   HTTP; serve  start and end
 """

@@ -18,7 +18,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Read the command line and serve."""
     parent = os.getppid()
     asked = _parser().parse_args(arguments)
-    from sinks.embedded.serve import CannotServeError, serve  # noqa: PLC0415 - half a gigabyte
+    os.environ["TZ"] = "UTC"  # a server's day must not depend on whose machine it is
+    from sinks.embedded.serve import CannotServeError, serve  # noqa: PLC0415 - it loads the engine
 
     limits = Limits(
         query_seconds=asked.query_seconds,

@@ -80,7 +80,7 @@ class _Pack:
 def unpack(coding: str, body: IO[bytes]) -> Source:
     """The plain bytes of a body with this Content-Encoding; reading may raise BadContentError."""
     readers: dict[str, Callable[[], Source]] = {
-        "gzip": lambda: gzip.GzipFile(fileobj=body),
+        "gzip": lambda: gzip.GzipFile(fileobj=body, mode="rb"),
         "deflate": lambda: _Deflate(body),
         "lz4": lambda: lz4.frame.LZ4FrameFile(body),
         "zstd": lambda: zstandard.ZstdDecompressor().stream_reader(body, read_across_frames=True),

@@ -10,8 +10,8 @@ import importlib
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -129,7 +129,7 @@ class Connection:
                 summary.written_bytes = result.bytes_written()
             return Piece(result.bytes(), result.rows_read())
 
-    def stream(self, sql: bytes, form: str, parameters: Mapping[str, str]) -> Iterator[Piece]:
+    def stream(self, sql: bytes, form: str, parameters: Mapping[str, str]) -> Generator[Piece]:
         """Run a query and give its result piece by piece; the last has no rows, maybe totals."""
         with _errors():
             handle = self._raw.send_query(sql, form, params=dict(parameters))
@@ -159,7 +159,7 @@ class Connection:
                 with _errors():
                     self._raw.insert_append(handle, data)
         except BaseException:
-            with _errors():
+            with suppress(RuntimeError):
                 self._raw.insert_cancel(handle)
             raise
         with _errors():

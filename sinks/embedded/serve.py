@@ -12,7 +12,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -83,8 +82,6 @@ def _run(
     password: str,
     parent: int | None,
 ) -> None:
-    os.environ["TZ"] = "UTC"  # a server's day must not depend on whose machine it is
-    time.tzset()
     spool = folder / "spool"
     shutil.rmtree(spool, ignore_errors=True)
     spool.mkdir()
@@ -116,7 +113,7 @@ def _run(
             lifespan="off",
             ws="none",
             access_log=False,
-            log_level="critical",
+            log_level="error",
             server_header=False,
             date_header=True,
             timeout_keep_alive=30,

@@ -16,9 +16,10 @@ from typing import IO
 
 from starlette.types import Message, Receive, Scope, Send
 
-from sinks.embedded.answer import Gone, answer, error_reply
+from sinks.embedded.answer import answer
 from sinks.embedded.content import BadContentError
 from sinks.embedded.engine import BAD_ARGUMENTS, Engine, EngineError
+from sinks.embedded.output import Gone, error_reply
 from sinks.embedded.request import Request, denied
 
 _IN_MEMORY = 4 << 20

@@ -69,6 +69,8 @@ def read(sql: bytes) -> Statement:
     verb = next(words, None)
     if verb is None:
         raise BadStatementError(62, "SYNTAX_ERROR", "Empty query")
+    if not (verb[0][0].isalpha() or verb[0] == "("):
+        raise BadStatementError(62, "SYNTAX_ERROR", f"No statement begins with {verb[0]!r}")
     if verb[0] == "INSERT":
         return _read_insert(sql, words)
     return _read_other(sql, verb[0], words)

@@ -1,0 +1,123 @@
+"""One question to the analysts' tables: against the running engine, or its folder when none runs.
+
+Must live here: finding the engine, asking, showing. Must not: a question of Laike's own.
+Exit codes: 0 answered, 1 the engine refused or cannot be reached, 2 there is nothing to ask.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.query import QueryResult
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sinks.clickhouse import connect
+from sinks.embedded.folder import served_at
+from sinks.embedded.process import NotStartedError, start
+
+FOLDER = "clickhouse"  # in the data folder
+_ROWS_SHOWN = 1000
+
+
+class NothingToAskError(Exception):
+    """There is neither an engine nor a folder of tables."""
+
+
+def query(sql: str, *, url: str | None, data: Path | None, as_json: bool) -> int:
+    """Ask `sql` and print the answer; with `as_json` one JSON object as the last line."""
+    errors = Console(stderr=True, highlight=False)
+    try:
+        with _engine(url, data) as address:
+            client = connect(address)
+            try:
+                result = client.query(sql)
+            finally:
+                client.close()
+    except NothingToAskError as error:
+        errors.print(str(error), markup=False)
+        return 2
+    except (ClickHouseError, NotStartedError, ValueError, OSError) as error:
+        errors.print(_short(error), markup=False)
+        return 1
+    if as_json:
+        sys.stdout.write(_as_json(result).decode() + "\n")
+    else:
+        _show(result)
+    return 0
+
+
+@contextmanager
+def _engine(url: str | None, data: Path | None) -> Iterator[str]:
+    """The address of an engine: the one given, the one that serves the folder, or one for now."""
+    if url is not None:
+        yield url
+        return
+    if data is None:
+        raise NothingToAskError("neither an engine's address nor a folder is given")
+    folder = data / FOLDER if (data / FOLDER).is_dir() else data
+    running = served_at(folder)
+    if running:
+        yield running
+    elif (folder / "store").is_dir():
+        with start(folder) as server:
+            yield server.url
+    else:
+        raise NothingToAskError(
+            f"no engine runs, and {data} holds no tables yet: start one with `laike up`,"
+            " or name the folder with --data"
+        )
+
+
+def _as_json(result: QueryResult) -> bytes:
+    """Times are ISO 8601 in UTC, money is text, for both must stay exact."""
+    return orjson.dumps(
+        {
+            "columns": list(result.column_names),
+            "types": [kind.name for kind in result.column_types],
+            "rows": list(result.result_rows),
+            "row_count": len(result.result_rows),
+        },
+        default=_as_text,
+        option=orjson.OPT_NAIVE_UTC | orjson.OPT_NON_STR_KEYS,
+    )
+
+
+def _as_text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _show(result: QueryResult) -> None:
+    console = Console()
+    rows = result.result_rows
+    table = Table(header_style="bold", row_styles=["", "dim"])
+    for name, kind in zip(result.column_names, result.column_types, strict=True):
+        numeric = kind.name.removeprefix("Nullable(").startswith(
+            ("Int", "UInt", "Float", "Decimal")
+        )
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows[:_ROWS_SHOWN]:
+        table.add_row(*map(_cell, row))
+    console.print(table)
+    more = f", the first {_ROWS_SHOWN} of them shown" if len(rows) > _ROWS_SHOWN else ""
+    console.print(f"{len(rows)} row{'' if len(rows) == 1 else 's'}{more}")
+
+
+def _cell(value: Any) -> Text:
+    if isinstance(value, list | tuple | dict):
+        value = orjson.dumps(value, default=_as_text, option=orjson.OPT_NON_STR_KEYS)
+    return Text("" if value is None else _as_text(value))
+
+
+def _short(error: Exception) -> str:
+    """ClickHouse's own words, without the client's around them."""
+    text = str(error)
+    at = text.find("DB::Exception: ")
+    if at >= 0:
+        text = text[at + len("DB::Exception: ") :]
+    return text.split(" (version ")[0].split(" (for url")[0]

@@ -1,0 +1,65 @@
+"""`laike query`: against an engine that runs, or a folder where none does."""
+
+import json
+
+import pytest
+
+from sinks.clickhouse import connect, migrate
+from sinks.embedded.process import start
+from sinks.query import query
+
+
+def test_json_is_the_last_line(clickhouse_url, tmp_path, capsys):
+    sql = "SELECT 1 AS n, toDecimal64(1.5, 2) AS money, toDateTime64(0, 3, 'UTC') AS at, map('a', [1]) AS m, nan AS x, NULL AS y"
+    assert query(sql, url=clickhouse_url, data=tmp_path, as_json=True) == 0
+    answer = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert answer["columns"] == ["n", "money", "at", "m", "x", "y"]
+    (row,) = answer["rows"]
+    assert row[0] == 1
+    assert row[1] == "1.50"
+    assert row[2].startswith("1970-01-01T00:00:00")
+    assert row[3:] == [{"a": [1]}, None, None]
+    assert answer["row_count"] == 1
+
+
+def test_a_table_for_people(clickhouse_url, tmp_path, capsys):
+    assert (
+        query("SELECT '[bold]x' AS name, 7 AS n", url=clickhouse_url, data=tmp_path, as_json=False)
+        == 0
+    )
+    shown = capsys.readouterr().out
+    assert "[bold]x" in shown
+    assert "1 row" in shown
+
+
+def test_an_error_is_clickhouses_own_words(clickhouse_url, tmp_path, capsys):
+    assert query("SELECT nope", url=clickhouse_url, data=tmp_path, as_json=True) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("Unknown expression identifier `nope`")
+
+
+def test_nothing_to_ask_and_nobody_there(tmp_path, capsys):
+    assert query("SELECT 1", url=None, data=tmp_path, as_json=False) == 2
+    assert "laike up" in capsys.readouterr().err
+    assert query("SELECT 1", url="http://127.0.0.1:1", data=tmp_path, as_json=False) == 1
+    assert capsys.readouterr().err
+
+
+def test_a_folder_is_opened_for_the_question_or_its_engine_asked(tmp_path, capsys):
+    with start(tmp_path / "clickhouse") as server:
+        client = connect(server.url)
+        migrate(client)
+        client.close()
+        assert query("SELECT count() FROM rules", url=None, data=tmp_path, as_json=True) == 0
+    assert query("SELECT count() FROM rules", url=None, data=tmp_path, as_json=True) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert json.loads(first)["rows"] == json.loads(second)["rows"] == [[0]]
+
+
+@pytest.mark.parametrize(
+    "sql", ["SHOW TABLES FROM system LIKE 'one'", "DESCRIBE system.one", "EXPLAIN SELECT 1"]
+)
+def test_other_statements(clickhouse_url, tmp_path, capsys, sql):
+    assert query(sql, url=clickhouse_url, data=tmp_path, as_json=True) == 0
+    assert json.loads(capsys.readouterr().out)["rows"]
