@@ -137,6 +137,18 @@ def test_a_missing_value_is_neither_yes_nor_no_and_is_named(source: str, missing
         assert not condition(f"not ({source})", SCOPE).test(NOBODY, happened, NOW)
 
 
+@pytest.mark.parametrize("sign", ["<", "<=", ">", ">=", "==", "!="])
+@pytest.mark.parametrize("value", [1, 2, 2.0, 3, math.nan])
+def test_every_comparison_is_yes_or_no_at_its_edge_too(sign: str, value: float):
+    compiled = condition(f"cart.value {sign} 2", SCOPE)
+    person = Person(cart__value=value)
+    truth = {"<": value < 2, "<=": value <= 2, ">": value > 2, ">=": value >= 2, "==": value == 2,
+             "!=": value != 2}[sign]  # fmt: skip
+    known = not math.isnan(value)
+    assert compiled.test(person) is (known and truth)
+    assert compiled.refuted(person) is (known and not truth)
+
+
 def test_what_is_sure_without_the_missing_value_is_sure():
     assert condition("cart.value > 1 or 1 < 2", SCOPE).test(NOBODY)
     sure_no = condition("cart.value > 1 and 1 > 2", SCOPE)
