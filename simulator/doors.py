@@ -45,9 +45,16 @@ class Door(Protocol):
 class HttpDoor:
     """POST /v1/batch with a server's write key, in order, patient with 429 and 503."""
 
-    def __init__(self, url: str, write_key: str, away_seconds: float = AWAY_SECONDS_MAX) -> None:
+    def __init__(
+        self,
+        url: str,
+        write_key: str,
+        away_seconds: float = AWAY_SECONDS_MAX,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         self.away_seconds = away_seconds
         self._client = httpx.AsyncClient(
+            transport=transport,
             base_url=url,
             auth=(write_key, ""),
             timeout=30.0,

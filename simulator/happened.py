@@ -7,7 +7,8 @@ A row that cannot become an event is not lost: it comes out with its reason, for
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Mapping as Table
-from math import prod
+from functools import lru_cache
+from math import isfinite, prod
 from typing import Any, NamedTuple
 
 from simulator.mapping import Field, Mapping, span
@@ -187,7 +188,10 @@ class Reading:
         return row.cells[self._column[column]] if column else ""
 
 
+@lru_cache(maxsize=65_536)
 def _number(text: str) -> float:
-    """A number; a whole one without its point."""
+    """A finite number, a whole one without its point; ValueError for anything else."""
     value = float(text)
+    if not isfinite(value):
+        raise ValueError(text)
     return int(value) if value.is_integer() else value

@@ -115,9 +115,9 @@ def _device(anonymous_id: str, channel: str, kind: str) -> Device:
 
 
 def _tablet(seed: int, number: int) -> Device | None:
-    """One pair of neighbours in fifty shares a tablet: two customers behind one anonymous id."""
+    """One pair of neighbours in twenty shares a tablet: two customers behind one anonymous id."""
     pair = number // 2
-    if Random(f"tablet {seed} {pair}").random() < 0.02:
+    if Random(f"tablet {seed} {pair}").random() < 0.05:
         return _device(f"t{pair}", "app", "tablet")
     return None
 

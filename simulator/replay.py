@@ -17,10 +17,10 @@ from pathlib import Path
 from redis.asyncio import Redis
 
 from engine.log import Log
-from engine.records import Append
+from engine.records import REJECTED, Append
 from simulator.doors import rejected, to_record
 from simulator.happened import Happened, Reading
-from simulator.mapping import Mapping, choose, reader_of_time
+from simulator.mapping import Mapping, MappingError, choose, reader_of_time
 from simulator.rows import Survey, file_hash, header, in_order, survey
 from simulator.stepping import PER_APPEND, RecordClock, append, nap
 
@@ -65,7 +65,7 @@ class File:
         """A moment as it is written on the command line; without a zone, in the file's."""
         at = reader_of_time(self.mapping.time.__class__("", zone=self.mapping.time.zone))(text)
         if at is None:
-            raise ValueError(f"{text!r}: expected a moment such as 2011-06-01T00:00")
+            raise MappingError(f"{text!r}: expected a moment such as 2011-06-01T00:00")
         return at
 
 
@@ -178,11 +178,13 @@ class _Replay:
     def _record(self, event: Happened) -> Append:
         source = f"replay:{self.file.mapping.mapping}"
         if event.wrong:
-            self.result.rejected += 1
             item = {"file": self.file.hash, **event.item}
-            return rejected(item, self.log.shards, source, event.at, "unreadable", event.wrong)
-        row = [self.file.hash, event.row]
-        return to_record(event.item, self.log.shards, source, event.at, row)
+            record = rejected(item, self.log.shards, source, event.at, "unreadable", event.wrong)
+        else:
+            row = [self.file.hash, event.row]
+            record = to_record(event.item, self.log.shards, source, event.at, row)
+        self.result.rejected += record.key == REJECTED
+        return record
 
     def _tell(self, row: int) -> None:
         if self.progress and row:
