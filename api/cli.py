@@ -213,12 +213,10 @@ def query(sql: str, data: DataOption = HERE, as_json: JsonOption = False) -> Non
 
     Example: laike query "SELECT rule, result, count() FROM decisions FINAL GROUP BY ALL"
     """
+    from api.cli_settings import clickhouse_of
     from sinks.query import query as run
 
-    from api.cli_settings import clickhouse_of
-
-    url, folder = clickhouse_of(data)
-    raise typer.Exit(run(sql, url=url, data=folder, as_json=as_json))
+    raise typer.Exit(run(sql, url=clickhouse_of(data), data=data, as_json=as_json))
 
 
 @app.command()

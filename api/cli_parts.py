@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from importlib import import_module
 from typing import Any
 
 import redis
@@ -19,7 +20,6 @@ from redis.asyncio import Redis
 from api.health import Check
 from api.server import serve
 from api.up_rules import Rules
-from engine.learner import LearnerTask
 from engine.logs import open_log
 from engine.settings import Settings
 from sinks.clickhouse import connect, insert, migrate
@@ -100,7 +100,9 @@ async def learner_of(settings: Settings, stop: Stop) -> None:
     async with AsyncExitStack() as held:
         redis = Redis.from_url(settings.redis)
         held.push_async_callback(redis.aclose)
-        await LearnerTask(redis, settings.shards, settings.secret, publish).run(stop)
+        # River takes a second to load: beside the door, not before it opens
+        learning = await asyncio.to_thread(import_module, "engine.learner")
+        await learning.LearnerTask(redis, settings.shards, settings.secret, publish).run(stop)
 
 
 def _write(settings: Settings, rows: list[dict[str, Any]]) -> None:

@@ -5,9 +5,8 @@ Must live here: the questions. Must not: how ClickHouse is asked (sinks.query).
 
 from pathlib import Path
 
-from sinks.query import query
-
 from api.cli_settings import clickhouse_of
+from sinks.query import query
 
 
 def list_rejected(data: Path, limit: int, reason: str | None, as_json: bool) -> int:
@@ -27,8 +26,7 @@ def show_rejected(data: Path, quarantine_id: str, as_json: bool) -> int:
 
 
 def _ask(selected: str, data: Path, as_json: bool) -> int:
-    url, folder = clickhouse_of(data)
-    return query(f"SELECT {selected}", url=url, data=folder, as_json=as_json)
+    return query(f"SELECT {selected}", url=clickhouse_of(data), data=data, as_json=as_json)
 
 
 def _text(value: str) -> str:

@@ -51,12 +51,10 @@ def with_api(settings: Settings, url: str | None) -> Settings:
     return replace(settings, host=parts.hostname or settings.host, port=parts.port or 80)
 
 
-def clickhouse_of(data: Path) -> tuple[str | None, Path | None]:
-    """Where questions go: the address of a running ClickHouse, else the folder of the tables."""
+def clickhouse_of(data: Path) -> str | None:
+    """The address of a running ClickHouse: the folder's, else the environment's; None for none."""
     if (holder := running(data)) and holder.clickhouse:
-        return holder.clickhouse, None
+        return holder.clickhouse
     if os.environ.get("LAIKE_CLICKHOUSE") or os.environ.get("LAIKE_CLICKHOUSE_FILE"):
-        return Settings.load(secret=b"not needed to ask").clickhouse, None
-    if born(data) is None:
-        raise FolderError(f"{data} holds no engine's data: name the folder with --data")
-    return None, data / "clickhouse"
+        return Settings.load(secret=b"not needed to ask").clickhouse
+    return None

@@ -92,7 +92,11 @@ class Run:
         self.screen.end(counts, _told(self.stack, killed, drained=drained))
         exact = not counts.lost and not counts.duplicates
         clean = exact and not killed and not self.stack.hurry and (drained or self.stack.leaving)
-        return counts.summary(ran, self.before) | {"drained": drained, "clean": clean}
+        return counts.summary(ran, self.before) | {
+            "drained": drained,
+            "killed": killed,
+            "clean": clean,
+        }
 
 
 def _told(stack: Stack, killed: list[str], *, drained: bool) -> str:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import redis
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from redis.exceptions import RedisError
 
 from rules.book import Book
 from rules.errors import RuleErrors
@@ -47,7 +49,6 @@ class Rules:
 
     def publish(self, store: redis.Redis, clickhouse: Client) -> Book:
         """Load and publish; RuleErrors with every error of every file."""
-        self._seen = self._stamps()
         book = load_book(self.folder)
         at = time.time_ns() // 1_000_000
         publish(book, store, clickhouse, getpass.getuser(), at)
@@ -60,14 +61,18 @@ class Rules:
         if now - self._looked < LOOK_S:
             return
         self._looked = now
-        if self._stamps() == self._seen:
+        stamps = self._stamps()
+        if stamps == self._seen:
             return
         try:
             book = self.publish(store, connect(clickhouse))
         except RuleErrors as wrong:
             self.told(f"the rules stay as they were:\n{wrong}")
+        except (RedisError, ClickHouseError, OSError):  # away: the same again in a second
+            return
         else:
             self.told(f"rules {book.hash[:8]} published: {len(book.rules)} rules")
+        self._seen = stamps
 
     def _stamps(self) -> dict[Path, tuple[int, int]]:
         found = {}

@@ -69,6 +69,7 @@ class Stack:
         self.children: dict[str, Child] = {}
         self.hurry = False  # a second Ctrl-C: end at once
         self.leaving = False  # a first one, or SIGTERM
+        self.ports: dict[str, int] = {}
         self.keys: dict[str, str] = {}  # write keys by source name, where they are known
         self.settings: Settings
         self.redis: redis.Redis
@@ -105,46 +106,87 @@ class Stack:
         self.settings = self._settings()
         self.keys = ensure_sources(plan.data)
         self.rules = Rules(plan.rules, self.told)
-        for step in (self._redis, self._clickhouse, self._publish, self._worker):
-            self._step(step)
-        self._step(self._api)
-        if plan.simulate:
-            self._step(self._simulate)
-
-    def _step(self, step: Callable[[], None]) -> None:
-        if not self.leaving:
-            step()
-            self._lock.write()
+        steps = [self._stores, self._publish, self._engine]
+        for step in [*steps, self._simulate] if plan.simulate else steps:
+            if not self.leaving:
+                step()
+                self._lock.write()
 
     def _settings(self) -> Settings:
         data, plan = self.plan.data, self.plan
         socket = f"unix://{up_folder.redis_socket(data)}"
-        clickhouse = _pick_port(CLICKHOUSE_PORT, None, "ClickHouse", self.told)
         usual = any_port() if plan.private else API_PORT
-        port = _pick_port(usual, plan.port, "the API", self.told)
+        self.ports = {
+            "clickhouse": _pick_port(CLICKHOUSE_PORT, None, "ClickHouse", self.told),
+            "api": _pick_port(usual, plan.port, "the API", self.told),
+        }
         return Settings(
             data=data.absolute(),
             secret=make_secret(data / "secret"),
             log=socket,
             redis=socket,
-            clickhouse=f"http://127.0.0.1:{clickhouse}",
             rules=plan.rules.absolute(),
             shards=self.birth.shards,
             clock=self.birth.clock,
-            port=port,
         )
 
-    def _run(self, part: Part) -> Child:
+    def _stores(self) -> None:
+        """Both at once: neither needs the other."""
+        self._begin(self._redis())
+        self._begin(self._clickhouse())
+        self._wait("redis")
+        self._lock.holder.redis = self.settings.redis
+        if self.birth.clock == "record":  # the world's time begins with its first record, not today
+            clocks = {f"{{s{shard}}}:clock": 0 for shard in range(self.birth.shards)}
+            self.redis.msetnx(clocks)
+        self._wait_port("clickhouse", self._clickhouse)
+        self._lock.holder.clickhouse = self.settings.clickhouse
+
+    def _publish(self) -> None:
+        client = connect(self.settings.clickhouse)
+        migrate(client)
+        self.rules.publish(self.redis, client)
+
+    def _engine(self) -> None:
+        """Both at once: each takes a while to load, and what comes in early waits in the log."""
+        self._begin(self._worker())
+        self._begin(self._api())
+        self._wait("worker")
+        self._wait_port("api", self._api)
+        self._lock.holder.api = f"http://{self.settings.host}:{self.settings.port}"
+
+    def _simulate(self) -> None:
+        rate = ["--rate", str(self.plan.rate)] if self.plan.rate else []
+        spawn = self._laike("simulate", "--data", str(self.settings.data), *rate)
+        self._begin(Part("traffic", spawn, lambda: True, stop_s=10, once=True))
+
+    def _begin(self, part: Part) -> None:
         self.told(f"starting {part.name}")
         child = Child(part, self.plan.data / "logs" / f"{part.name}.log")
         self.children[part.name] = child
-        pid = child.process.pid
-        self._lock.holder.children[part.name] = (pid, up_lock.start_of(pid))
-        self._lock.write()
-        child.wait_ready(lambda: self.leaving)
-        return child
+        self._note(child)
 
-    def _redis(self) -> None:
+    def _note(self, child: Child) -> None:
+        pid = child.process.pid
+        self._lock.holder.children[child.part.name] = (pid, up_lock.start_of(pid))
+        self._lock.write()
+
+    def _wait(self, name: str) -> None:
+        self.children[name].wait_ready(lambda: self.leaving)
+
+    def _wait_port(self, name: str, make: Callable[[int], Part]) -> None:
+        """Somebody may have taken its port after we looked: then another."""
+        try:
+            self._wait(name)
+        except PartFailed:
+            port = self.ports[name]
+            if port_free(port) or port == self.plan.port:
+                raise
+            self.told(f"port {port} was taken just now: {name} tries another")
+            self._begin(make(any_port()))
+            self._wait(name)
+
+    def _redis(self) -> Part:
         folder, socket = self.plan.data / "redis", up_folder.redis_socket(self.plan.data)
         limit = f"{self.settings.memory_mb}mb"
 
@@ -152,11 +194,7 @@ class Stack:
             return redis_server.start(folder, socket=socket, maxmemory=limit)
 
         self.redis = redis.Redis.from_url(self.settings.redis, socket_timeout=10)
-        self._run(Part("redis", spawn, self._redis_ready, ready_s=300, stop_s=DRAIN_S))
-        self._lock.holder.redis = self.settings.redis
-        if self.birth.clock == "record":  # the world's time begins with its first record, not today
-            clocks = {f"{{s{shard}}}:clock": 0 for shard in range(self.birth.shards)}
-            self.redis.msetnx(clocks)
+        return Part("redis", spawn, self._redis_ready, ready_s=300, stop_s=DRAIN_S)
 
     def _redis_ready(self) -> bool:
         try:
@@ -164,41 +202,20 @@ class Stack:
         except redis.RedisError:
             return False
 
-    def _clickhouse(self) -> None:
-        self._listening(self._clickhouse_part)
-        migrate(connect(self.settings.clickhouse))
-        self._lock.holder.clickhouse = self.settings.clickhouse
-
-    def _clickhouse_part(self, other: int | None) -> tuple[Part, int]:
-        if other:
-            self.settings = replace(self.settings, clickhouse=f"http://127.0.0.1:{other}")
-        url = self.settings.clickhouse
-        port = int(url.rsplit(":", 1)[1])
+    def _clickhouse(self, port: int = 0) -> Part:
+        port = self.ports["clickhouse"] = port or self.ports["clickhouse"]
+        url = f"http://127.0.0.1:{port}"
+        self.settings = replace(self.settings, clickhouse=url)
         folder = self.settings.data / "clickhouse"
         arguments = [sys.executable, "-m", "sinks.embedded", "--data", folder, "--port", str(port)]
         spawn = command([*arguments, "--die-with-parent"], {})
-        return Part("clickhouse", spawn, lambda: self._has("clickhouse", port, f"{url}/ping")), port
+        return Part("clickhouse", spawn, lambda: self._has("clickhouse", f"{url}/ping"))
 
-    def _listening(self, make: Callable[[int | None], tuple[Part, int]]) -> None:
-        """Start a part that listens; somebody may take its port after we looked: then another."""
-        part, port = make(None)
-        try:
-            self._run(part)
-        except PartFailed:
-            if port_free(port) or port == self.plan.port:
-                raise
-            self.told(f"port {port} was taken just now: {part.name} tries another")
-            self._run(make(any_port())[0])
+    def _has(self, name: str, url: str) -> bool:
+        return listens(self.children[name].process.pid, self.ports[name]) and _answers(url)
 
-    def _has(self, name: str, port: int, url: str) -> bool:
-        return listens(self.children[name].process.pid, port) and _answers(url)
-
-    def _publish(self) -> None:
-        self.rules.publish(self.redis, connect(self.settings.clickhouse))
-
-    def _worker(self) -> None:
-        spawn = self._laike("worker")
-        self._run(Part("worker", spawn, self._worker_ready, ready_s=120, stop_s=DRAIN_S))
+    def _worker(self) -> Part:
+        return Part("worker", self._laike("worker"), self._worker_ready, 120, DRAIN_S)
 
     def _worker_ready(self) -> bool:
         """It owns every shard, and every shard decides by the rules published just now."""
@@ -210,22 +227,11 @@ class Stack:
         mine = beat.get("pid") == self.children["worker"].process.pid
         return mine and len(beat["shards"]) == self.birth.shards and rules == {self.rules.hash}
 
-    def _api(self) -> None:
-        self._listening(self._api_part)
-        self._lock.holder.api = f"http://{self.settings.host}:{self.settings.port}"
-
-    def _api_part(self, other: int | None) -> tuple[Part, int]:
-        if other:
-            self.settings = replace(self.settings, port=other)
-        port = self.settings.port
+    def _api(self, port: int = 0) -> Part:
+        port = self.ports["api"] = port or self.ports["api"]
+        self.settings = replace(self.settings, port=port)
         url = f"http://{self.settings.host}:{port}/readyz"
-        ready = lambda: self._has("api", port, url)  # noqa: E731
-        return Part("api", self._laike("api"), ready, stop_s=15), port
-
-    def _simulate(self) -> None:
-        rate = ["--rate", str(self.plan.rate)] if self.plan.rate else []
-        spawn = self._laike("simulate", "--data", str(self.settings.data), *rate)
-        self._run(Part("traffic", spawn, lambda: True, stop_s=10, once=True))
+        return Part("api", self._laike("api"), lambda: self._has("api", url), stop_s=15)
 
     def _laike(self, *arguments: str) -> Spawn:
         return command([sys.executable, "-m", "api.cli", *arguments], self.settings.environment())
@@ -233,12 +239,10 @@ class Stack:
     def tend(self) -> None:
         """Start again what ended; PartFailed when that has been tried too often."""
         now = time.monotonic()
-        for name, child in self.children.items():
+        for child in self.children.values():
             if said := child.tend(now):
                 self.told(said)
-                pid = child.process.pid
-                self._lock.holder.children[name] = (pid, up_lock.start_of(pid))
-                self._lock.write()
+                self._note(child)
         self.rules.publish_changed(self.redis, self.settings.clickhouse)
 
     def quiet(self, name: str) -> None:

@@ -72,10 +72,13 @@ def test_a_bad_setting_is_wrong_use_and_says_what_is_allowed(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_a_folder_without_an_engine_is_a_failure_that_says_what_to_do(tmp_path):
+def test_a_folder_without_an_engine_is_wrong_use_that_says_what_to_do(tmp_path):
     done = laike("query", "SELECT 1", "--data", str(tmp_path))
+    assert done.returncode == 2
+    assert "laike up" in done.stderr
+    done = laike("simulate", "--data", str(tmp_path))
     assert done.returncode == 1
-    assert "holds no engine's data" in done.stderr
+    assert "no engine runs on" in done.stderr
     assert "Traceback" not in done.stderr
 
 
