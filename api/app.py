@@ -4,7 +4,7 @@ Must live here: composition and what holds for every call (CORS, errors, OpenAPI
 connection to anything; server.py makes the parts, a test gives its own.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +30,7 @@ class Deps:
     log: Log
     sources: Sources
     clock: Callable[[], int] = wall
+    refresh: Callable[[], Awaitable[None]] | None = None  # the clock, before each call
     checks: health.Checks = field(default_factory=health.Checks)
     origins: tuple[str, ...] = ("*",)  # pages that may send: `*` or a list of https://host
     routers: Sequence[APIRouter] = ()  # the faces beside ingest
@@ -38,7 +39,7 @@ class Deps:
 
 def create_app(deps: Deps) -> FastAPI:
     """The application, ready to be served."""
-    door = Door(deps.log, deps.sources, deps.clock)
+    door = Door(deps.log, deps.sources, deps.clock, deps.refresh)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -3,7 +3,6 @@
 Must live here: the two clocks. Must not: anything that decides by them.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
@@ -11,7 +10,6 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 CLOCK_KEY = "{s0}:clock"
-READ_SECONDS = 0.05
 
 
 def wall() -> int:
@@ -20,10 +18,10 @@ def wall() -> int:
 
 
 class WorldClock:
-    """The record clock: what the driver of the world wrote, read every 50 ms and never per event.
+    """The record clock: what the driver of the world wrote, read once a call of the door.
 
-    `keep` runs beside the door; calling the clock reads no store. While Redis is away it stands
-    still, as the world does.
+    Calling the clock reads no store; `refresh` does. While Redis is away it stands still, as the
+    world does. An older reading would not do: a made-up day may pass in seconds.
     """
 
     def __init__(self, read: Callable[[], Awaitable[bytes | None]]) -> None:
@@ -52,9 +50,3 @@ class WorldClock:
             return
         if found:
             self._now = max(self._now, int(found))
-
-    async def keep(self) -> None:
-        """Read it again and again, until cancelled."""
-        while True:
-            await self.refresh()
-            await asyncio.sleep(READ_SECONDS)

@@ -7,7 +7,7 @@ Must live here: the calls' paths, whose key it is, the answer. Must not: the sha
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from itertools import islice
 from typing import Any
 from urllib.parse import parse_qs
@@ -43,10 +43,17 @@ CHUNKED_BYTES = 512 * 1024  # held for a body that does not say its length
 class Door:
     """One ASGI app for all calls of PATHS."""
 
-    def __init__(self, log: Log, sources: Sources, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        log: Log,
+        sources: Sources,
+        clock: Callable[[], int],
+        refresh: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._shards = log.shards
         self._sources = sources
         self._clock = clock
+        self._refresh = refresh
         self._appends = Appends(log)
         self._held_bytes = 0  # of bodies whose requests are not answered yet
         self.counts: Counter[str] = Counter()  # accepted, rejected, and refusals by code
@@ -94,6 +101,8 @@ class Door:
             self._held_bytes -= held
 
     async def _append(self, kind: str, call: dict[str, Any], size: int, sender: Sender) -> None:
+        if self._refresh:
+            await self._refresh()
         intake = Intake(sender, self._shards, self._clock(), size)
         if kind != "batch":
             _spend(sender, 1)

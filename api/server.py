@@ -52,15 +52,17 @@ async def serve(
         )
         held.push_async_callback(log.close)
         clock: Callable[[], int] = wall
+        refresh: Callable[[], Awaitable[None]] | None = None
         beside = list(background)
         if settings.clock == "record":
             clock = world = WorldClock.of(redis)
-            await world.refresh()
-            beside.append(world.keep)
+            refresh = world.refresh
         all_needed = {"log": _log_check(log)} | (needed or {})
         checks = Checks(alive=alive or {}, needed=all_needed, useful=useful or {})
         sources = open_sources(settings)
-        deps = Deps(log=log, sources=sources, clock=clock, checks=checks, routers=routers)
+        deps = Deps(
+            log=log, sources=sources, clock=clock, refresh=refresh, checks=checks, routers=routers
+        )
         await run(create_app(deps), settings.host, settings.port, beside)
 
 

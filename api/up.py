@@ -83,7 +83,7 @@ class Run:
         """Drain within `seconds`, end the parts in reverse, and give the summary."""
         self.screen.phase = "draining"
         deadline = time.monotonic() + seconds
-        self.stack.quiet("traffic")
+        self.stack.quiet("traffic", seconds / 4)
         ran = time.monotonic() - self.began
         drained = self.settle(max(1.0, deadline - time.monotonic() - 6))
         counts = self.gauge.counts(whole=True)

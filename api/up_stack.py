@@ -158,7 +158,7 @@ class Stack:
     def _simulate(self) -> None:
         rate = ["--rate", str(self.plan.rate)] if self.plan.rate else []
         spawn = self._laike("simulate", "--data", str(self.settings.data), *rate)
-        self._begin(Part("traffic", spawn, lambda: True, stop_s=10, once=True))
+        self._begin(Part("traffic", spawn, lambda: True, once=True))
 
     def _begin(self, part: Part) -> None:
         self.told(f"starting {part.name}")
@@ -207,7 +207,8 @@ class Stack:
         url = f"http://127.0.0.1:{port}"
         self.settings = replace(self.settings, clickhouse=url)
         folder = self.settings.data / "clickhouse"
-        arguments = [sys.executable, "-m", "sinks.embedded", "--data", folder, "--port", str(port)]
+        arguments: list[str | Path] = [sys.executable, "-m", "sinks.embedded"]
+        arguments += ["--data", folder, "--port", str(port)]
         spawn = command([*arguments, "--die-with-parent"], {})
         return Part("clickhouse", spawn, lambda: self._has("clickhouse", f"{url}/ping"))
 
@@ -231,7 +232,7 @@ class Stack:
         port = self.ports["api"] = port or self.ports["api"]
         self.settings = replace(self.settings, port=port)
         url = f"http://{self.settings.host}:{port}/readyz"
-        return Part("api", self._laike("api"), lambda: self._has("api", url), stop_s=15)
+        return Part("api", self._laike("api"), lambda: self._has("api", url), stop_s=DRAIN_S)
 
     def _laike(self, *arguments: str) -> Spawn:
         return command([sys.executable, "-m", "api.cli", *arguments], self.settings.environment())
@@ -245,10 +246,10 @@ class Stack:
                 self._note(child)
         self.rules.publish_changed(self.redis, self.settings.clickhouse)
 
-    def quiet(self, name: str) -> None:
-        """End one part for good, as the traffic is before a drain."""
+    def quiet(self, name: str, seconds: float) -> None:
+        """End one part for good within `seconds`, as the traffic is before a drain."""
         if child := self.children.pop(name, None):
-            child.stop(child.part.stop_s)
+            child.stop(QUICK_S if self.hurry else seconds)
 
     def stop(self, seconds: float = DRAIN_S) -> list[str]:
         """End the parts in reverse, all within `seconds`; the names of those it had to kill."""

@@ -37,11 +37,20 @@ class Case:
     first: bool
     arm: str = "none"
     channels: frozenset[str] | None = None  # None: any
+    refused: frozenset[str] = frozenset()
 
     @property
     def at(self) -> int:
         """The act's due time in ms, as of which everything is read."""
         return self.instance.due
+
+    def allowed(self, action: Notify) -> list[str]:
+        """The channels of a message that the customer takes it on, the first one first."""
+        return [
+            name
+            for name in action.via
+            if name not in self.refused and (self.channels is None or name in self.channels)
+        ]
 
     @property
     def context(self) -> Context:
@@ -73,16 +82,18 @@ def _condition(case: Case) -> str:
 
 
 def _consent(case: Case) -> str:
-    """Marketing goes only where the customer said yes, or (shop.yaml) never said anything."""
-    if case.rule.purpose != "marketing":
-        return ""
-    told = _read(case.customer, "consent.marketing", case.at, case.moment.presets)
-    if told is None and case.moment.book.shop.consent == "opt-out":
-        return ""
-    case.channels = frozenset(told or ())
+    """Nothing goes where the customer unsubscribed; marketing only where he said yes.
+
+    A customer who was never asked counts as yes, unless shop.yaml says `consent: opt-in`.
+    """
+    presets = case.moment.presets
+    case.refused = frozenset(_read(case.customer, "consent.unsubscribed", case.at, presets) or ())
+    if case.rule.purpose == "marketing":
+        told = _read(case.customer, "consent.marketing", case.at, presets)
+        if told is not None or case.moment.book.shop.consent == "opt-in":
+            case.channels = frozenset(told or ())
     for action in case.act.actions:
-        silent = isinstance(action, Notify) and case.channels.isdisjoint(action.via)
-        if silent and not action.optional:
+        if isinstance(action, Notify) and not action.optional and not case.allowed(action):
             return "consent"
     return ""
 
@@ -218,7 +229,7 @@ def _actions(case: Case) -> list[Row] | None:
 
 
 def _notify(case: Case, action: Notify) -> Row | None:
-    via = [name for name in action.via if case.channels is None or name in case.channels]
+    via = case.allowed(action)
     with_ = {name: value.get(case.context) for name, value in action.with_.items()}
     if not via or MISSING in with_.values():
         return None

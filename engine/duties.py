@@ -27,6 +27,7 @@ from engine.store import Stopped
 PERIOD_SECONDS: Final = 1.0
 HEARTBEAT_TTL_SECONDS: Final = 5
 STANDSTILL_SECONDS: Final = 60.0
+NO_TIME: Final = 1  # of itself: the record takes its shard's log time, in record time too
 WANTED: Final = {RULES: "laike:rules:wanted", MODEL: "laike:model:wanted"}
 
 log = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ class Duties:
             return
         await self._log.append(
             [
-                Append(lane.shard.number, kind, json.dumps({"hash": digest}).encode())
+                Append(lane.shard.number, kind, json.dumps({"hash": digest}).encode(), NO_TIME)
                 for lane, kind, digest in asking
             ]
         )

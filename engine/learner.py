@@ -54,7 +54,12 @@ class LearnerTask:
         self._published_at = time.monotonic()
 
     async def restore(self) -> None:
-        """Go on from the wanted snapshot, with its cursors; a forged one is refused, and said."""
+        """Go on from the wanted snapshot, with its cursors; a forged one is refused, and said.
+
+        A cursor stands in every shard from the first moment on, so that nothing unread is trimmed.
+        """
+        for shard in range(self._shards):
+            await self._redis.set(f"{keys(shard)['cursor']}learner", "0-0", nx=True)
         wanted = await self._redis.get(WANTED)
         body = await self._redis.get(f"laike:model:{wanted.decode()}") if wanted else None
         if body is None:

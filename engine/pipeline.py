@@ -11,21 +11,18 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 import orjson
 
-from engine.decide import DUPLICATE, PROCESSED, decide, receive, wake_up
-from engine.effects import Effects, Moment, Settings
-from engine.ids import quarantine_id
-from engine.journal import REGISTRY, Example, memory, write
+from engine.effects import Moment, Settings
+from engine.journal import REGISTRY, memory
 from engine.outbox import entry, letters
-from engine.records import LETTER, MODEL, REJECTED, RULES, TICK, Record, is_event
+from engine.records import MODEL, RULES, TICK, Record
+from engine.run import Run, customer_of
 from engine.store import Commit, Fenced, Position, ShardState, Stopped, Store, StoreAway
 from features.customer import Customer
-from features.events import BadEvent
-from features.events import decode as decode_event
 from features.models.purchase import Scorer
 from features.models.snapshot import BadSnapshot, unpack
 from rules.book import Book
@@ -53,7 +50,6 @@ class Shard:
     def __init__(self, settings: Settings, store: Store) -> None:
         self.settings = settings
         self.number = settings.shard
-        self.processed = 0
         self._store = store
         self._token = b""
         self._position = Position(0)
@@ -108,7 +104,6 @@ class Shard:
             run = _first_run(todo)
             await self._process_run(run)
             todo = todo[len(run) :]
-            self.processed += len(run)
 
     async def _process_run(self, run: list[Record]) -> None:
         kind = run[0].key
@@ -119,9 +114,9 @@ class Shard:
         else:
             await self._decide_run(run)
 
-    async def _decide_run(self, run: list[Record]) -> None:
+    async def _decide_run(self, records: list[Record]) -> None:
         """Events and letters: one read, one pass in memory, one commit."""
-        names = list({cid for record in run if (cid := _customer_of(record))})
+        names = list({cid for record in records if (cid := customer_of(record))})
         blobs = await self._prefetch(names)
         poison: dict[int, str] = {}
         while True:
@@ -129,92 +124,10 @@ class Shard:
                 cid: Customer.decode(cid, blob, REGISTRY)
                 for cid, blob in zip(names, blobs, strict=True)
             }
-            state = _read_state.decode(_state.encode(self._state))
-            effects = Effects()
-            failed = self._decide_all(run, customers, state, effects, poison)
-            if failed is None:
+            run = self._run(customers)
+            if run.decide(records, poison):
                 break
-        after = Position(run[-1].offset + 1)
-        await self._commit(run[0].offset, after, customers, state, effects)
-
-    def _decide_all(
-        self,
-        run: list[Record],
-        customers: dict[str, Customer],
-        state: ShardState,
-        effects: Effects,
-        poison: dict[int, str],
-    ) -> int | None:
-        """Decide each record; the offset of one that broke us, which is then left out next time."""
-        moment = self._moment(state, 0)
-        for record in run:
-            if record.log_time > state.log_time:
-                moment.log_time = state.log_time = record.log_time
-            moment.offset = record.offset
-            if record.offset in poison:
-                self._reject(record, "poison", poison[record.offset], state, effects)
-                continue
-            try:
-                self._decide_one(record, customers, state, moment, effects)
-            except BadEvent as bad:
-                self._reject(record, bad.reason, bad.detail, state, effects)
-            except Stopped:
-                raise
-            except Exception as error:  # the batch is decided again without this record
-                log.exception("shard %d: record %d is poison", self.number, record.offset)
-                poison[record.offset] = f"{type(error).__name__}: {error}"
-                return record.offset
-        return None
-
-    def _decide_one(
-        self,
-        record: Record,
-        customers: dict[str, Customer],
-        state: ShardState,
-        moment: Moment,
-        effects: Effects,
-    ) -> None:
-        if record.key == REJECTED:
-            effects.count("events")
-            self._note_rejected(record, effects)
-        elif record.key == LETTER:
-            self._open_letter(record, customers, state, moment, effects)
-        elif is_event(record.key):
-            event = decode_event(record.value)
-            if event.row and _repeated_row(state, event.row):
-                fate = DUPLICATE
-            else:
-                fate = decide(customers[record.key.decode()], event, moment, effects)
-            effects.count("events")
-            effects.count(fate)
-            if fate == DUPLICATE:
-                effects.skipped.append((record.offset, DUPLICATE))
-        else:
-            raise BadEvent("unknown_record", f"no record has a key like {record.key[:40]!r}")
-
-    def _open_letter(
-        self,
-        record: Record,
-        customers: dict[str, Customer],
-        state: ShardState,
-        moment: Moment,
-        effects: Effects,
-    ) -> None:
-        """A letter is applied once, in its sender's order; a gap means that one was lost."""
-        letter: dict[str, Any] = orjson.loads(record.value)
-        sender, last = letter["from"], state.letters_in.get(letter["from"], "")
-        if last and _letter_number(letter["id"]) <= _letter_number(last):
-            return
-        if letter["prev"] != last:
-            raise Stopped(
-                f"shard {self.number}: letter {letter['id']} of shard {sender} follows "
-                f"{letter['prev'] or 'none'}, but the last one seen is {last or 'none'}: a letter "
-                "is lost. Restore Redis and the log from the same back-up."
-            )
-        fate = receive(customers[letter["cid"]], letter["kind"], letter["body"], moment, effects)
-        state.letters_in[sender] = letter["id"]
-        if fate in {PROCESSED, DUPLICATE}:
-            effects.count(fate)
+        await self._commit(records[0].offset, Position(records[-1].offset + 1), run)
 
     async def _tick(self, record: Record) -> None:
         """Fire what is due by the tick's log time, at most DUE_MAX customers a commit."""
@@ -222,47 +135,23 @@ class Shard:
         while self.next_offset == record.offset:
             names = await self._patiently(lambda: self._store.due(self.number, until, DUE_MAX))
             blobs = await self._prefetch(names)
-            state = _read_state.decode(_state.encode(self._state))
-            state.log_time = until
-            effects, customers = Effects(), {}
-            for cid, blob in zip(names, blobs, strict=True):
-                customers[cid] = self._wake(cid, blob, state, record, effects)
+            run = self._run({})
+            run.tick(record, until, zip(names, blobs, strict=True))
             last = len(names) < DUE_MAX
             after = Position(record.offset + 1) if last else _next_step(self._position)
-            await self._commit(record.offset, after, customers, state, effects)
-
-    def _wake(
-        self, cid: str, blob: bytes | None, state: ShardState, record: Record, effects: Effects
-    ) -> Customer:
-        """Fire one customer's timers; a customer whose timers break us loses them, and is noted."""
-        customer = Customer.decode(cid, blob, REGISTRY)
-        mine = Effects()
-        try:
-            wake_up(customer, self._moment(state, record.offset), mine)
-        except Exception as error:
-            log.exception("shard %d: the timers of a customer are poison", self.number)
-            customer, mine = Customer.decode(cid, blob, REGISTRY), Effects()
-            journey = memory(customer).journey
-            journey.open, journey.silent, journey.alarm = [], {}, 0
-            write(customer).example = Example()
-            self._reject(record, "poison_timer", f"{type(error).__name__}: {error}", state, mine)
-        effects.decisions += mine.decisions
-        effects.letters += mine.letters
-        effects.examples += mine.examples
-        effects.quarantine += mine.quarantine
-        return customer
+            await self._commit(record.offset, after, run)
 
     async def _switch(self, record: Record) -> None:
         """New rules or a new model, from this record on."""
         digest = str(orjson.loads(record.value)["hash"])
-        state = _read_state.decode(_state.encode(self._state))
-        state.log_time = max(state.log_time, record.log_time)
+        run = self._run({})
+        run.state.log_time = max(run.state.log_time, record.log_time)
         if record.key == RULES:
             await self._load_rules(digest)
-            state.rules = digest
+            run.state.rules = digest
         elif await self._load_model(digest):
-            state.model = digest
-        await self._commit(record.offset, Position(record.offset + 1), {}, state, Effects())
+            run.state.model = digest
+        await self._commit(record.offset, Position(record.offset + 1), run)
 
     async def _load_rules(self, digest: str) -> None:
         if not digest:
@@ -302,25 +191,21 @@ class Shard:
             )
         return found.blobs
 
-    async def _commit(
-        self,
-        start: int,
-        after: Position,
-        customers: dict[str, Customer],
-        state: ShardState,
-        effects: Effects,
-    ) -> None:
+    async def _commit(self, start: int, after: Position, run: Run) -> None:
+        """Write all that the run changed, and take its state over once that is certain."""
         blobs, alarms = {}, {}
-        for cid, customer in customers.items():
+        for cid, customer in run.customers.items():
             if not customer.dirty:
                 continue
             journey = memory(customer).journey
             if journey.alarm != journey.scheduled:
                 alarms[cid] = journey.scheduled = journey.alarm
             blobs[cid] = customer.encode()
-        _add_counts(state, effects)
-        sent = letters(effects, self.number, self.settings.shards, state, tick=bool(after.step))
-        body = entry(effects, sent, start, after.offset, state.log_time, round(time.time() * 1_000))
+        run.add_counts()
+        state, shards = run.state, self.settings.shards
+        sent = letters(run.effects, self.number, shards, state, tick=bool(after.step))
+        now = round(time.time() * 1_000)
+        body = entry(run.effects, sent, start, after.offset, state.log_time, now)
         commit = Commit(
             self.number, self._token, self._position, after, _state.encode(state), blobs, alarms,
             f"{after.offset}-{after.step}", body,
@@ -355,37 +240,12 @@ class Shard:
                 await asyncio.sleep(pause)
                 pause = min(PAUSE_SECONDS_MAX, pause * 2)
 
-    def _moment(self, state: ShardState, offset: int) -> Moment:
-        return Moment(
-            self.settings, self._book, state.log_time, offset, self._scorer, self._state.model
+    def _run(self, customers: dict[str, Customer]) -> Run:
+        state = _read_state.decode(_state.encode(self._state))
+        moment = Moment(
+            self.settings, self._book, state.log_time, 0, self._scorer, self._state.model
         )
-
-    def _note_rejected(self, record: Record, effects: Effects) -> None:
-        row: dict[str, Any] = orjson.loads(record.value)
-        effects.quarantine.append({**row, "at": record.log_time})
-        effects.count("quarantined")
-
-    def _reject(
-        self, record: Record, reason: str, detail: str, state: ShardState, effects: Effects
-    ) -> None:
-        """Put a record aside with its reason; too many in a row means that we are wrong."""
-        effects.quarantine.append({
-            "id": quarantine_id(self.number, record.offset), "at": record.log_time,
-            "source": f"shard {self.number}, offset {record.offset}", "reason": reason,
-            "detail": detail, "body": record.value[:DETAIL_MAX].decode(errors="replace"),
-        })  # fmt: skip
-        if is_event(record.key):
-            effects.count("events")
-            effects.count("quarantined")
-        effects.skipped.append((record.offset, "quarantined"))
-        state.faults = [at for at in state.faults if at > record.offset - FAULT_WINDOW]
-        state.faults.append(record.offset)
-        if len(state.faults) > FAULTS_MAX:
-            raise Stopped(
-                f"shard {self.number}: over {FAULTS_MAX} of the last {FAULT_WINDOW} records were "
-                f"quarantined, the last for {reason}: {detail}. Nothing is lost; mend the sender "
-                "or the engine, then start the worker again."
-            )
+        return Run(moment, state, customers)
 
 
 def _first_run(records: list[Record]) -> list[Record]:
@@ -396,17 +256,10 @@ def _first_run(records: list[Record]) -> list[Record]:
     for number, record in enumerate(records[:RECORDS_MAX]):
         if record.key in CONTROL:
             return records[:number]
-        names.add(_customer_of(record))
+        names.add(customer_of(record))
         if len(names) > CUSTOMERS_MAX:
             return records[:number]
     return records[:RECORDS_MAX]
-
-
-def _customer_of(record: Record) -> str:
-    """The customer whose state a record needs, "" for none."""
-    if record.key == LETTER:
-        return str(orjson.loads(record.value)["cid"])
-    return record.key.decode() if is_event(record.key) else ""
 
 
 @lru_cache(maxsize=4)
@@ -417,24 +270,3 @@ def _book(body: bytes) -> Book:
 
 def _next_step(position: Position) -> Position:
     return Position(position.offset, position.step + 1)
-
-
-def _repeated_row(state: ShardState, row: list[Any]) -> bool:
-    """Whether this row of a replayed file was applied before; else note that it is now."""
-    file, number = str(row[0]), int(row[1])
-    if number <= state.files.get(file, -1):
-        return True
-    state.files[file] = number
-    return False
-
-
-def _letter_number(text: str) -> tuple[int, int]:
-    offset, _, number = text.partition("-")
-    return int(offset), int(number)
-
-
-def _add_counts(state: ShardState, effects: Effects) -> None:
-    for row in effects.decisions:
-        effects.count(f"{row['result']}:{row['rule']}")
-    for what, number in effects.counts.items():
-        state.counts[what] = state.counts.get(what, 0) + number

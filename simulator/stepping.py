@@ -116,10 +116,11 @@ class RecordClock:
         return ran
 
     async def _committed(self) -> list[int]:
-        """Wait until every shard has committed all of its log; the logs' ends."""
+        """Wait until every shard has committed what its log holds now; the logs' ends."""
+        ends = await self.log.ends()
         deadline, before = time.monotonic() + self.stalled_seconds, [-1]
         while True:
-            ends, offsets = await self.log.ends(), await self._offsets()
+            offsets = await self._offsets()
             if all(at >= end for at, end in zip(offsets, ends, strict=True)):
                 return ends
             if offsets != before:
@@ -136,10 +137,7 @@ class RecordClock:
         return [int((value or b"0").partition(b":")[0]) for value in found]
 
     async def _each(self, keys: Sequence[str]) -> list[bytes | None]:
-        pipe = self.redis.pipeline(transaction=False)
-        for key in keys:
-            pipe.get(key)
-        found: list[bytes | None] = await pipe.execute()
+        found: list[bytes | None] = await self.redis.mget(keys)  # record time is of one machine
         return found
 
 

@@ -24,6 +24,7 @@ from sinks.rows import Row, instant, money
 ROWS_MAX = 10_000
 READ_MAX = 2_000
 EMPTY_READS_MAX = 3
+VERSION_MAX = 2**64 - 1  # less the offset: the first content of an event wins, as in the engine
 INT32_MAX = 2**31 - 1
 
 
@@ -155,6 +156,7 @@ def event_row(shard: int, record: Record, event: Event) -> Row:
         "properties": _json(given),
         "shard": shard,
         "log_offset": record.offset,
+        "version": VERSION_MAX - record.offset,
     }
 
 

@@ -106,7 +106,7 @@ class PlainTransport(faust_redis.Transport):
     Consumer = PlainConsumer
 
 
-class PlainApp(faust.App):  # type: ignore[misc]
+class PlainApp(faust.App):
     """On the Redis log our transport, on Kafka Faust's own."""
 
     def __init__(self, settings: Settings) -> None:
@@ -129,7 +129,7 @@ async def _plain(settings: Settings, events: int) -> None:
     app, clock = PlainApp(settings), Clock(events)
     name = "log" if settings.embedded else settings.log.rsplit("/", 1)[1]
 
-    @app.agent(app.topic(name, value_serializer="json", key_serializer="raw"))  # type: ignore[untyped-decorator]
+    @app.agent(app.topic(name, value_serializer="json", key_serializer="raw"))
     async def agent(records: Any) -> None:
         async for _ in records:
             clock.saw(1)

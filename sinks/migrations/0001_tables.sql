@@ -27,8 +27,9 @@ CREATE TABLE IF NOT EXISTS events (
   log_time DateTime64(3, 'UTC'),
   properties String CODEC(ZSTD(3)),
   shard UInt16,
-  log_offset UInt64
-) ENGINE = ReplacingMergeTree(log_offset)
+  log_offset UInt64,
+  version UInt64  -- falls as log_offset grows: the first content of an event stays
+) ENGINE = ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(at) ORDER BY (event, cid, at, source, message_id);
 
 -- One row an alias; cid is always the final one.
@@ -153,5 +154,4 @@ CREATE TABLE IF NOT EXISTS quarantine (
   retried_at Nullable(DateTime64(3, 'UTC')),
   version UInt64
 ) ENGINE = ReplacingMergeTree(version)
-PARTITION BY toYYYYMM(at) ORDER BY (at, quarantine_id)
-TTL toDateTime(at) + INTERVAL 90 DAY;
+PARTITION BY toYYYYMM(at) ORDER BY (at, quarantine_id);

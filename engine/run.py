@@ -1,0 +1,177 @@
+"""A run of records decided in memory: pure, so that it can be done again without a bad one.
+
+Must live here: each kind of record's way through decide, the letters' order, what is put aside.
+Must not: IO; pipeline.py fetches before and commits after. A run that failed half-way is thrown
+away and done again from the blobs, without the record that broke us.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import orjson
+
+from engine.decide import DUPLICATE, PROCESSED, decide, receive, wake_up
+from engine.effects import Effects, Moment
+from engine.ids import quarantine_id
+from engine.journal import REGISTRY, Example, write
+from engine.records import LETTER, REJECTED, Record, is_event
+from engine.store import ShardState, Stopped
+from features.customer import Customer
+from features.events import BadEvent
+from features.events import decode as decode_event
+
+FAULT_WINDOW = 10_000
+FAULTS_MAX = 100
+BODY_MAX = 32_768
+
+log = logging.getLogger(__name__)
+
+
+class Run:
+    """Consecutive records of a shard, its state, the customers they are about, the effects."""
+
+    def __init__(self, moment: Moment, state: ShardState, customers: dict[str, Customer]) -> None:
+        self.moment = moment
+        self.state = state
+        self.customers = customers
+        self.effects = Effects()
+        self.number = moment.settings.shard
+
+    def decide(self, records: Sequence[Record], poison: dict[int, str]) -> bool:
+        """Decide all; False when one broke us: it is in `poison` now, and the run is worthless."""
+        moment, state = self.moment, self.state
+        for record in records:
+            if record.log_time > state.log_time:
+                moment.log_time = state.log_time = record.log_time
+            moment.offset = record.offset
+            if record.offset in poison:
+                self._reject(record, "poison", poison[record.offset])
+                continue
+            try:
+                self._decide_one(record)
+            except BadEvent as bad:
+                self._reject(record, bad.reason, bad.detail)
+            except Stopped:
+                raise
+            except Exception as error:
+                log.exception("shard %d: record %d is poison", self.number, record.offset)
+                poison[record.offset] = f"{type(error).__name__}: {error}"
+                return False
+        return True
+
+    def _decide_one(self, record: Record) -> None:
+        effects = self.effects
+        if record.key == REJECTED:
+            effects.count("events")
+            effects.count("quarantined")
+            effects.quarantine.append({**orjson.loads(record.value), "at": record.log_time})
+        elif record.key == LETTER:
+            self._open_letter(record)
+        elif is_event(record.key):
+            event = decode_event(record.value)
+            if event.row and self._repeated_row(event.row):
+                fate = DUPLICATE
+            else:
+                customer = self.customers[record.key.decode()]
+                fate = decide(customer, event, self.moment, effects)
+            effects.count("events")
+            effects.count(fate)
+            if fate == DUPLICATE:
+                effects.skipped.append((record.offset, DUPLICATE))
+        else:
+            raise BadEvent("unknown_record", f"no record has a key like {record.key[:40]!r}")
+
+    def _open_letter(self, record: Record) -> None:
+        """A letter is applied once, in its sender's order; a gap means that one was lost."""
+        letter: dict[str, Any] = orjson.loads(record.value)
+        sender, last = letter["from"], self.state.letters_in.get(letter["from"], "")
+        if last and _letter_number(letter["id"]) <= _letter_number(last):
+            return
+        if letter["prev"] != last:
+            raise Stopped(
+                f"shard {self.number}: letter {letter['id']} of shard {sender} follows "
+                f"{letter['prev'] or 'none'}, but the last one seen is {last or 'none'}: a letter "
+                "is lost. Restore Redis and the log from the same back-up."
+            )
+        customer = self.customers[letter["cid"]]
+        fate = receive(customer, letter["kind"], letter["body"], self.moment, self.effects)
+        self.state.letters_in[sender] = letter["id"]
+        if fate in {PROCESSED, DUPLICATE}:
+            self.effects.count(fate)
+
+    def tick(
+        self, record: Record, until: int, customers: Iterable[tuple[str, bytes | None]]
+    ) -> None:
+        """Fire what is due by `until` (ms) for these customers' blobs, in this order."""
+        self.moment.log_time = self.state.log_time = until
+        self.moment.offset = record.offset
+        for cid, blob in customers:
+            self.customers[cid] = self._wake(cid, blob, record)
+
+    def _wake(self, cid: str, blob: bytes | None, record: Record) -> Customer:
+        """Fire one customer's timers; one whose timers break us loses them, and is noted."""
+        all_effects, mine = self.effects, Effects()
+        customer = Customer.decode(cid, blob, REGISTRY)
+        try:
+            wake_up(customer, self.moment, mine)
+        except Exception as error:
+            log.exception("shard %d: the timers of a customer are poison", self.number)
+            mine, customer = Effects(), Customer.decode(cid, blob, REGISTRY)
+            left = write(customer)
+            left.journey.open, left.journey.silent, left.journey.alarm = [], {}, 0
+            left.example = Example()
+            self._reject(record, "poison_timer", f"{type(error).__name__}: {error}", cid)
+        all_effects.decisions += mine.decisions
+        all_effects.letters += mine.letters
+        all_effects.examples += mine.examples
+        return customer
+
+    def _repeated_row(self, row: list[Any]) -> bool:
+        """Whether this row of a replayed file was applied before; else note that it is now."""
+        file, number = str(row[0]), int(row[1])
+        if number <= self.state.files.get(file, -1):
+            return True
+        self.state.files[file] = number
+        return False
+
+    def _reject(self, record: Record, reason: str, detail: str, part: str = "") -> None:
+        """Put a record aside with its reason; too many in a row means that we are wrong."""
+        effects, state = self.effects, self.state
+        effects.quarantine.append({
+            "id": quarantine_id(self.number, record.offset, part), "at": record.log_time,
+            "source": f"shard {self.number}, offset {record.offset}", "reason": reason,
+            "detail": detail, "body": record.value[:BODY_MAX].decode(errors="replace"),
+        })  # fmt: skip
+        if is_event(record.key):
+            effects.count("events")
+            effects.count("quarantined")
+        effects.skipped.append((record.offset, "quarantined"))
+        state.faults = [at for at in state.faults if at > record.offset - FAULT_WINDOW]
+        state.faults.append(record.offset)
+        if len(state.faults) > FAULTS_MAX:
+            raise Stopped(
+                f"shard {self.number}: over {FAULTS_MAX} of the last {FAULT_WINDOW} records were "
+                f"quarantined, the last for {reason}: {detail}. Nothing is lost; mend the sender "
+                "or the engine, then start the worker again."
+            )
+
+    def add_counts(self) -> None:
+        """Add what this run did to what the shard has done."""
+        effects, counts = self.effects, self.state.counts
+        for row in effects.decisions:
+            effects.count(f"{row['result']}:{row['rule']}")
+        for what, number in effects.counts.items():
+            counts[what] = counts.get(what, 0) + number
+
+
+def customer_of(record: Record) -> str:
+    """The customer whose state a record needs, "" for none."""
+    if record.key == LETTER:
+        return str(orjson.loads(record.value)["cid"])
+    return record.key.decode() if is_event(record.key) else ""
+
+
+def _letter_number(text: str) -> tuple[int, int]:
+    offset, _, number = text.partition("-")
+    return int(offset), int(number)
