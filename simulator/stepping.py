@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from typing import cast
 
 from redis.asyncio import Redis
 
@@ -137,8 +138,7 @@ class RecordClock:
         return [int((value or b"0").partition(b":")[0]) for value in found]
 
     async def _each(self, keys: Sequence[str]) -> list[bytes | None]:
-        found: list[bytes | None] = await self.redis.mget(keys)  # record time is of one machine
-        return found
+        return cast("list[bytes | None]", await self.redis.mget(keys))  # all on one machine
 
 
 async def nap(seconds: float, stop: asyncio.Event | None) -> None:
