@@ -145,8 +145,10 @@ class Screen:
             look.add_row(name, Text(what))
         title = f"来客 Laike  {self._clock()}{self.phase}"
         told = Text("\n".join(self._messages), style="dim")
-        panel = Panel(body, title=title, subtitle="Ctrl-C drains and ends", padding=(1, 2))
-        return Group(panel, look, told)
+        ended = self.phase == "ended"
+        hint = None if ended else "Ctrl-C drains and ends"
+        panel = Panel(body, title=title, subtitle=hint, padding=(1, 2))
+        return Group(panel, told) if ended else Group(panel, look, told)
 
     def go(self, look: Look) -> None:
         """All parts are up: from now on the numbers are shown."""
