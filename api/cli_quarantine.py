@@ -19,10 +19,13 @@ def list_rejected(data: Path, limit: int, reason: str | None, as_json: bool) -> 
 
 
 def show_rejected(data: Path, quarantine_id: str, as_json: bool) -> int:
-    """One row whole; the exit code."""
-    where = f"WHERE quarantine_id = {_text(quarantine_id)}"
-    columns = "quarantine_id, at, source, reason, detail, body"
-    return _ask(f"{columns} FROM quarantine FINAL {where}", data, as_json)
+    """One row whole, for people a line a field; the exit code."""
+    names = ("quarantine_id", "at", "source", "reason", "detail", "body")
+    row = f"FROM quarantine FINAL WHERE quarantine_id = {_text(quarantine_id)}"
+    if as_json:
+        return _ask(f"{', '.join(names)} {row}", data, as_json)
+    pairs = ", ".join(f"({_text(name)}, toString({name}))" for name in names)
+    return _ask(f"(arrayJoin([{pairs}]) AS pair).1 AS field, pair.2 AS value {row}", data, as_json)
 
 
 def _ask(selected: str, data: Path, as_json: bool) -> int:

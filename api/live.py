@@ -84,7 +84,7 @@ class Screen:
         if self._live:
             self._live.update(self._table(), refresh=True)
         elif not self._quiet:
-            self.console.print(message, style="dim", markup=False, highlight=False)
+            self._print(message, style="dim")
 
     def show(self, counts: Counts) -> None:
         """The numbers now."""
@@ -97,7 +97,10 @@ class Screen:
             self._live.update(self._table(), refresh=True)
         elif not self._quiet and now >= self._line_at:
             self._line_at = now + LINE_S
-            self.console.print(self._line(), markup=False, highlight=False, soft_wrap=True)
+            self._print(self._line())
+
+    def _print(self, line: str, style: str | None = None) -> None:
+        self.console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
 
     @property
     def rate(self) -> float:

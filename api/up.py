@@ -91,7 +91,7 @@ class Run:
         killed = self.stack.stop(max(5.0, deadline - time.monotonic()))
         self.screen.end(counts, _told(self.stack, killed, drained=drained))
         exact = not counts.lost and not counts.duplicates
-        clean = exact and not killed and not self.stack.hurry and (drained or self.stack.leaving)
+        clean = exact and not killed and (drained or self.stack.leaving)
         return counts.summary(ran, self.before) | {
             "drained": drained,
             "killed": killed,
