@@ -33,7 +33,12 @@ class DoorShut(Exception):  # noqa: N818 - the other side's answer, not a fault 
 
 
 class Door(Protocol):
-    """Where items go in. `now` (ms) is the sender's clock, as the items' own times are."""
+    """Where items go in. `now` (ms) is the sender's clock, as the items' own times are.
+
+    `lag_seconds`: how long the door may go on by the old time after the world's clock was moved.
+    """
+
+    lag_seconds: float
 
     async def send(self, items: Sequence[Item], now: int) -> None:
         """Hand over all, in order; return once they are accepted."""
@@ -44,6 +49,8 @@ class Door(Protocol):
 
 class HttpDoor:
     """POST /v1/batch with a server's write key, in order, patient with 429 and 503."""
+
+    lag_seconds = 0.06  # the API looks at the world's clock every 50 ms
 
     def __init__(
         self,
@@ -92,7 +99,9 @@ class HttpDoor:
 
 
 class LogDoor:
-    """Into the log itself, through the same parser that the HTTP door has."""
+    """Into the log itself, through the same parser; each event received when it happened."""
+
+    lag_seconds = 0.0
 
     def __init__(self, log: Log, source: str = "simulator") -> None:
         self.log = log
@@ -109,11 +118,15 @@ class LogDoor:
 def to_record(
     item: Item, shards: int, source: str, received_at: int, row: list[Any] | None = None
 ) -> Append:
-    """The item as a record of the log; a bad one as a rejected record, so that it is not lost."""
+    """The item as a record of the log; a bad one as a rejected record, so that it is not lost.
+
+    What is told of the past was received when it happened, at the latest at `received_at`.
+    """
     try:
         event = events.parse(item, source=source, received_at=received_at)
     except events.BadEvent as bad:
         return rejected(item, shards, source, received_at, bad.reason, bad.detail)
+    event.received_at = event.at
     if row is not None:
         event.row = row
     key = events.key(event)
