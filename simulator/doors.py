@@ -33,12 +33,7 @@ class DoorShut(Exception):  # noqa: N818 - the other side's answer, not a fault 
 
 
 class Door(Protocol):
-    """Where items go in. `now` (ms) is the sender's clock, as the items' own times are.
-
-    `lag_seconds`: how long the door may go on by the old time after the world's clock was moved.
-    """
-
-    lag_seconds: float
+    """Where items go in. `now` (ms) is the sender's clock, as the items' own times are."""
 
     async def send(self, items: Sequence[Item], now: int) -> None:
         """Hand over all, in order; return once they are accepted."""
@@ -49,8 +44,6 @@ class Door(Protocol):
 
 class HttpDoor:
     """POST /v1/batch with a server's write key, in order, patient with 429 and 503."""
-
-    lag_seconds = 0.06  # the API looks at the world's clock every 50 ms
 
     def __init__(
         self,
@@ -100,8 +93,6 @@ class HttpDoor:
 
 class LogDoor:
     """Into the log itself, through the same parser; each event received when it happened."""
-
-    lag_seconds = 0.0
 
     def __init__(self, log: Log, source: str = "simulator") -> None:
         self.log = log

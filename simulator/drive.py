@@ -83,7 +83,6 @@ async def drive(
         end = now + step_ms if until is None else min(now + step_ms, until)
         items = world.step(now, end)
         await clock.open(end)
-        await asyncio.sleep(door.lag_seconds if items else 0)
         await door.send(items, end)
         await clock.close()
         now, count = end, count + len(items)

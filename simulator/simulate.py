@@ -16,7 +16,7 @@ from engine.logs import open_log
 from engine.settings import Settings
 from simulator.doors import HttpDoor, LogDoor
 from simulator.drive import Driven, Position, drive, drive_now
-from simulator.habits import DAY, HOUR, MINUTE, ZONE_MS
+from simulator.habits import DAY, HOUR, ZONE_MS
 from simulator.progress import bar
 from simulator.reactions import Outboxes
 from simulator.stepping import RecordClock
@@ -26,7 +26,6 @@ from sinks.outbox import pending_letters
 HISTORY_DAYS = 60
 HISTORY_STEP_MS = 6 * HOUR
 DAY_SECONDS = 4.0
-LIVE_STEP_MS = 30 * MINUTE
 EVENTS_PER_CUSTOMER = 2.2  # a day, on average
 WALL_RATE = 50.0
 
@@ -80,7 +79,7 @@ async def simulate(
                 return done
         seconds = DAY_SECONDS if not rate else at.customers * EVENTS_PER_CUSTOMER / rate
         return await drive(
-            world, door, clock, from_ms=max(at.now, past), step_ms=LIVE_STEP_MS, day_seconds=seconds,
+            world, door, clock, from_ms=max(at.now, past), day_seconds=seconds,
             decisions=decisions, stop=stop,
         )  # fmt: skip
     finally:

@@ -25,8 +25,6 @@ STEP = 15 * MINUTE
 class Diary:
     """A door that keeps what it is given."""
 
-    lag_seconds = 0.0
-
     def __init__(self, stop: asyncio.Event | None = None, after: int = 0) -> None:
         self.sent: list[tuple[int, list]] = []
         self.stop, self.after = stop, after
