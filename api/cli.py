@@ -111,7 +111,7 @@ def replay(
     from api.up_replay import replay as run
 
     summary = run(file, data, rules, _console(as_json), until=until, mapping=mapping, pace=pace)
-    _end(summary, as_json, good=summary["drained"])
+    _end(summary, as_json, good=summary["drained"] or summary["stopped"])
 
 
 @app.command()

@@ -56,7 +56,9 @@ def replay(
         result = asyncio.run(_send(history, settings, moment, pace, console, tend))
         drained = _settle(settings, tend)
         seconds = time.monotonic() - began
-        return _summary(result, settings, seconds, drained=drained)
+        summary = _summary(result, settings, seconds, drained=drained)
+        console.print(_told(summary), markup=False, highlight=False, soft_wrap=True)
+        return summary
 
     if holder := running(data):
         return go(settings_of(data, holder), lambda: True)
@@ -152,3 +154,21 @@ def _summary(
         "stopped": result.stopped,
         "drained": drained,
     }
+
+
+def _told(summary: dict[str, Any]) -> str:
+    """The summary, for people."""
+    acted = summary["acted_by_rule"].items()
+    rules = [f"  {rule}: {count:,} acted" for rule, count in acted]
+    return "\n".join(
+        [
+            f"{summary['events_in']:,} events sent, {summary['resent']:,} of them again; "
+            f"{summary['events_in_clickhouse']:,} in ClickHouse",
+            f"{summary['orders']:,} orders, {summary['refunds']:,} refunds, "
+            f"{summary['quarantined']:,} quarantined, {summary['lost']:,} lost",
+            f"{sum(summary['decisions_by_rule'].values()):,} decisions, "
+            f"{summary['outcomes_written']:,} outcomes",
+            *rules,
+            f"{summary['seconds']:,.1f} s, {summary['events_per_second']:,.0f} events a second",
+        ]
+    )
