@@ -19,7 +19,7 @@ from engine.effects import Effects, Letter, Moment
 from engine.examples import deadline, expire, observe
 from engine.identity import forwarded, link, receive_claim, receive_state
 from engine.ids import birth_id, event_hash
-from engine.journal import memory, remember, seen_before, write
+from engine.journal import Memory, memory, remember, seen_before, write
 from engine.journey import listen, next_due, wake
 from features import catalog
 from features.customer import Customer
@@ -42,15 +42,15 @@ def decide(customer: Customer, event: Event, moment: Moment, effects: Effects) -
         body = {"value": encode_event(event).decode(), "path": [customer.cid]}
         effects.letters.append(Letter(moved_to, "event", body, moment.offset))
         return FORWARDED
-    return _apply(customer, event, moment, effects)
+    return _apply(customer, mine, event, moment, effects)
 
 
-def _apply(customer: Customer, event: Event, moment: Moment, effects: Effects) -> str:
-    seen = memory(customer).seen
+def _apply(customer: Customer, mine: Memory, event: Event, moment: Moment, effects: Effects) -> str:
+    seen = mine.seen
     event_id = event_hash(event.source, event.message_id)
     if seen_before(seen, event_id):
         return DUPLICATE
-    mine = write(customer)
+    write(customer)
     if not mine.identity.birth:
         mine.identity.birth = birth_id(customer.cid)
     remember(seen, event_id, moment.log_time)
@@ -68,7 +68,8 @@ def _apply(customer: Customer, event: Event, moment: Moment, effects: Effects) -
         listen(customer, event, moment, effects)
     if event.type in {"identify", "alias"}:
         link(customer, event, moment, effects)
-    observe(customer, event, moment, effects, paid=paid)
+    if paid or not mine.example.opened:
+        observe(customer, event, moment, effects, paid=paid)
     return PROCESSED
 
 
@@ -94,7 +95,8 @@ def receive(
     elif kind == "event":
         if forwarded(customer, kind, body, moment, effects):
             return FORWARDED
-        return _apply(customer, decode_event(body["value"].encode()), moment, effects)
+        event = decode_event(body["value"].encode())
+        return _apply(customer, memory(customer), event, moment, effects)
     else:
         raise ValueError(f"letter of unknown kind {kind!r}: claim, state or event")
     return ""

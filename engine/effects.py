@@ -63,12 +63,12 @@ class Effects:
     examples: list[Row] = field(default_factory=list)
     quarantine: list[Row] = field(default_factory=list)
     skipped: list[tuple[int, str]] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(
+            ("events", "processed", "duplicate", "forwarded", "quarantined"), 0
+        )
+    )
 
     def fact(self, table: str, row: Row) -> None:
         """Note a row for one of the analysts' tables."""
         self.facts.setdefault(table, []).append(row)
-
-    def count(self, what: str) -> None:
-        """One more of `what`."""
-        self.counts[what] = self.counts.get(what, 0) + 1

@@ -22,7 +22,7 @@ from engine.journal import (
 )
 from features.customer import Customer
 from features.events import Event
-from rules.model import PAID, Act, EventTrigger, InactiveTrigger, Rule, Stop, StopOn, Wait
+from rules.model import Act, EventTrigger, InactiveTrigger, Rule, Stop, StopOn, Wait
 from rules.values import Context
 
 FIRINGS_MAX = 500
@@ -31,31 +31,22 @@ SUBJECTS = (("cart", "cart_id"), ("order", "order_id"), ("product", "product_id"
 
 def listen(customer: Customer, event: Event, moment: Moment, effects: Effects) -> None:
     """Let the customer's open instances and the rules hear an event that has been folded."""
-    book = moment.book
-    heard = PAID if event.name in PAID else frozenset((event.name,))
-    triggered = book.by_event.get(event.name, ())
-    silenced = [rule for rule in book.inactive if _listens(rule, heard)]
-    watched = not book.watched.isdisjoint(heard)
-    if not (triggered or silenced or watched):
+    ears = moment.book.ears(event.name)
+    if ears is None:
         return
     journey = write(customer).journey
-    if watched:
+    if ears.watched:
         subjects = subjects_in(event)
         _note_recent(journey, event, subjects)
         for instance in list(journey.open):
-            _heed(customer, instance, event, subjects, heard, moment, effects)
-    for rule in silenced:
+            _heed(customer, instance, event, subjects, ears.names, moment, effects)
+    for rule in ears.silenced:
         if event.at > abs(journey.silent.get(rule.name, 0)):
             journey.silent[rule.name] = event.at
             if due := _silent_until(rule, customer, event.at, moment):
                 journey.arm(due)
-    for rule in triggered:
+    for rule in ears.triggered:
         _trigger(customer, rule, event, moment, effects)
-
-
-def _listens(rule: Rule, heard: frozenset[str]) -> bool:
-    of = rule.trigger.of if isinstance(rule.trigger, InactiveTrigger) else None
-    return of is None or not of.isdisjoint(heard)
 
 
 def _note_recent(journey: Journey, event: Event, subjects: list[str]) -> None:

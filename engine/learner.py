@@ -16,7 +16,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from engine.stores.redis import keys
-from features.models.purchase import MODEL, Learner
+from features.models.purchase import MODEL
+from features.models.purchase_learner import Learner
 from features.models.snapshot import BadSnapshot, pack, unpack
 
 WANTED = "laike:model:wanted"

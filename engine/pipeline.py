@@ -101,22 +101,22 @@ class Shard:
                 "restore Redis from a back-up that belongs to this log."
             )
         while todo:
-            run = _first_run(todo)
-            await self._process_run(run)
+            run, cids = _first_run(todo)
+            await self._process_run(run, cids)
             todo = todo[len(run) :]
 
-    async def _process_run(self, run: list[Record]) -> None:
+    async def _process_run(self, run: list[Record], cids: list[str]) -> None:
         kind = run[0].key
         if kind == TICK:
             await self._tick(run[0])
         elif kind in {RULES, MODEL}:
             await self._switch(run[0])
         else:
-            await self._decide_run(run)
+            await self._decide_run(run, cids)
 
-    async def _decide_run(self, records: list[Record]) -> None:
+    async def _decide_run(self, records: list[Record], cids: list[str]) -> None:
         """Events and letters: one read, one pass in memory, one commit."""
-        names = list({cid for record in records if (cid := customer_of(record))})
+        names = [cid for cid in dict.fromkeys(cids) if cid]
         blobs = await self._prefetch(names)
         poison: dict[int, str] = {}
         while True:
@@ -125,7 +125,7 @@ class Shard:
                 for cid, blob in zip(names, blobs, strict=True)
             }
             run = self._run(customers)
-            if run.decide(records, poison):
+            if run.decide(records, cids, poison):
                 break
         await self._commit(records[0].offset, Position(records[-1].offset + 1), run)
 
@@ -248,18 +248,24 @@ class Shard:
         return Run(moment, state, customers)
 
 
-def _first_run(records: list[Record]) -> list[Record]:
-    """The records that one commit holds: one control record, or what is before the next one."""
+def _first_run(records: list[Record]) -> tuple[list[Record], list[str]]:
+    """The records that one commit holds, and the customers they need ("" for none).
+
+    That is one control record, or what stands before the next one, as far as a commit may go.
+    """
     if records[0].key in CONTROL:
-        return records[:1]
-    names: set[str] = set()
-    for number, record in enumerate(records[:RECORDS_MAX]):
+        return records[:1], [""]
+    cids: list[str] = []
+    distinct: set[str] = set()
+    for record in records[:RECORDS_MAX]:
         if record.key in CONTROL:
-            return records[:number]
-        names.add(customer_of(record))
-        if len(names) > CUSTOMERS_MAX:
-            return records[:number]
-    return records[:RECORDS_MAX]
+            break
+        cid = customer_of(record)
+        distinct.add(cid)
+        if len(distinct) > CUSTOMERS_MAX:
+            break
+        cids.append(cid)
+    return records[: len(cids)], cids
 
 
 @lru_cache(maxsize=4)

@@ -38,10 +38,15 @@ class Run:
         self.effects = Effects()
         self.number = moment.settings.shard
 
-    def decide(self, records: Sequence[Record], poison: dict[int, str]) -> bool:
-        """Decide all; False when one broke us: it is in `poison` now, and the run is worthless."""
+    def decide(
+        self, records: Sequence[Record], cids: Sequence[str], poison: dict[int, str]
+    ) -> bool:
+        """Decide all; False when one broke us: it is in `poison` now, and the run is worthless.
+
+        `cids` are the customers that the records need, "" for none (`customer_of`).
+        """
         moment, state = self.moment, self.state
-        for record in records:
+        for record, cid in zip(records, cids, strict=True):
             if record.log_time > state.log_time:
                 moment.log_time = state.log_time = record.log_time
             moment.offset = record.offset
@@ -49,7 +54,7 @@ class Run:
                 self._reject(record, "poison", poison[record.offset])
                 continue
             try:
-                self._decide_one(record)
+                self._decide_one(record, cid)
             except BadEvent as bad:
                 self._reject(record, bad.reason, bad.detail)
             except Stopped:
@@ -60,25 +65,24 @@ class Run:
                 return False
         return True
 
-    def _decide_one(self, record: Record) -> None:
-        effects = self.effects
-        if record.key == REJECTED:
-            effects.count("events")
-            effects.count("quarantined")
-            effects.quarantine.append({**orjson.loads(record.value), "at": record.log_time})
-        elif record.key == LETTER:
+    def _decide_one(self, record: Record, cid: str) -> None:
+        effects, counts = self.effects, self.effects.counts
+        if record.key == LETTER:
             self._open_letter(record)
-        elif is_event(record.key):
+        elif cid:
             event = decode_event(record.value)
             if event.row and self._repeated_row(event.row):
                 fate = DUPLICATE
             else:
-                customer = self.customers[record.key.decode()]
-                fate = decide(customer, event, self.moment, effects)
-            effects.count("events")
-            effects.count(fate)
+                fate = decide(self.customers[cid], event, self.moment, effects)
+            counts["events"] += 1
+            counts[fate] += 1
             if fate == DUPLICATE:
                 effects.skipped.append((record.offset, DUPLICATE))
+        elif record.key == REJECTED:
+            counts["events"] += 1
+            counts["quarantined"] += 1
+            effects.quarantine.append({**orjson.loads(record.value), "at": record.log_time})
         else:
             raise BadEvent("unknown_record", f"no record has a key like {record.key[:40]!r}")
 
@@ -98,7 +102,7 @@ class Run:
         fate = receive(customer, letter["kind"], letter["body"], self.moment, self.effects)
         self.state.letters_in[sender] = letter["id"]
         if fate in {PROCESSED, DUPLICATE}:
-            self.effects.count(fate)
+            self.effects.counts[fate] += 1
 
     def tick(
         self, record: Record, until: int, customers: Iterable[tuple[str, bytes | None]]
@@ -144,8 +148,8 @@ class Run:
             "detail": detail, "body": record.value[:BODY_MAX].decode(errors="replace"),
         })  # fmt: skip
         if is_event(record.key):
-            effects.count("events")
-            effects.count("quarantined")
+            effects.counts["events"] += 1
+            effects.counts["quarantined"] += 1
         effects.skipped.append((record.offset, "quarantined"))
         state.faults = [at for at in state.faults if at > record.offset - FAULT_WINDOW]
         state.faults.append(record.offset)
@@ -158,11 +162,12 @@ class Run:
 
     def add_counts(self) -> None:
         """Add what this run did to what the shard has done."""
-        effects, counts = self.effects, self.state.counts
-        for row in effects.decisions:
-            effects.count(f"{row['result']}:{row['rule']}")
-        for what, number in effects.counts.items():
-            counts[what] = counts.get(what, 0) + number
+        did, done = self.effects.counts, self.state.counts
+        for row in self.effects.decisions:
+            what = f"{row['result']}:{row['rule']}"
+            did[what] = did.get(what, 0) + 1
+        for what, number in did.items():
+            done[what] = done.get(what, 0) + number
 
 
 def customer_of(record: Record) -> str:

@@ -6,8 +6,12 @@ Must live here: the indexes and the hash. Must not: parsing, files.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
-from rules.model import EventTrigger, InactiveTrigger, Offer, Rule, Shop, Wait
+from features.vocabulary import NOT_BY_CUSTOMER
+from rules.model import PAID, EventTrigger, InactiveTrigger, Offer, Rule, Shop, Wait
+
+NAMES_MAX = 4_096  # of events whose hearers are remembered: senders may invent any number
 
 
 def sources_hash(sources: Mapping[str, str]) -> str:
@@ -29,6 +33,25 @@ def watched_names(rule: Rule) -> frozenset[str]:
     return frozenset(names)
 
 
+def _breaks(rule: Rule, names: frozenset[str]) -> bool:
+    """Whether an event of these names is one whose absence the rule waits for."""
+    trigger = rule.trigger
+    if not isinstance(trigger, InactiveTrigger):
+        return False
+    if trigger.of is None:
+        return names.isdisjoint(NOT_BY_CUSTOMER)
+    return not trigger.of.isdisjoint(names)
+
+
+class Ears(NamedTuple):
+    """Who hears an event: rules it may trigger, rules whose silence it breaks, open instances."""
+
+    names: frozenset[str]  # the event's own, and the other name of the same fact
+    triggered: tuple[Rule, ...]
+    silenced: tuple[Rule, ...]
+    watched: bool
+
+
 @dataclass(frozen=True)
 class Book:
     """Rules by name; those that can fire (live or shadow) by event; higher priority first."""
@@ -41,6 +64,26 @@ class Book:
     shop: Shop
     offers: Mapping[str, Offer] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
+    _ears: dict[str, Ears | None] = field(default_factory=dict, compare=False, repr=False)
+
+    def ears(self, name: str) -> Ears | None:
+        """Who hears an event of this name; None when nobody does. Asked for every event."""
+        try:
+            return self._ears[name]
+        except KeyError:
+            if len(self._ears) >= NAMES_MAX:
+                self._ears.clear()
+            found = self._ears[name] = self._listen(name)
+            return found
+
+    def _listen(self, name: str) -> Ears | None:
+        names = PAID if name in PAID else frozenset((name,))
+        triggered = self.by_event.get(name, ())
+        silenced = tuple(rule for rule in self.inactive if _breaks(rule, names))
+        watched = not self.watched.isdisjoint(names)
+        if not (triggered or silenced or watched):
+            return None
+        return Ears(names, triggered, silenced, watched)
 
     @classmethod
     def of(

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from features.catalog import FEATURES
-from features.models.purchase import INPUTS, MODEL, Learner, Scorer, vector
+from features.models.purchase import INPUTS, MODEL, Scorer, vector
+from features.models.purchase_learner import Learner
 from features.models.snapshot import pack, unpack
 from tests.made_events import DAY, HOUR, NOW, Shopper, event
 
