@@ -162,12 +162,18 @@ def _told(summary: dict[str, Any]) -> str:
     rules = [f"  {rule}: {count:,} acted" for rule, count in acted]
     return "\n".join(
         [
-            f"{summary['events_in']:,} events sent, {summary['resent']:,} of them again; "
-            f"{summary['events_in_clickhouse']:,} in ClickHouse",
-            f"{summary['orders']:,} orders, {summary['refunds']:,} refunds, "
-            f"{summary['quarantined']:,} quarantined, {summary['lost']:,} lost",
-            f"{sum(summary['decisions_by_rule'].values()):,} decisions, "
-            f"{summary['outcomes_written']:,} outcomes",
+            (
+                f"{summary['events_in']:,} events sent, {summary['resent']:,} of them again; "
+                f"{summary['events_in_clickhouse']:,} in ClickHouse"
+            ),
+            (
+                f"{summary['orders']:,} orders, {summary['refunds']:,} refunds, "
+                f"{summary['quarantined']:,} quarantined, {summary['lost']:,} lost"
+            ),
+            (
+                f"{sum(summary['decisions_by_rule'].values()):,} decisions, "
+                f"{summary['outcomes_written']:,} outcomes"
+            ),
             *rules,
             f"{summary['seconds']:,.1f} s, {summary['events_per_second']:,.0f} events a second",
         ]
