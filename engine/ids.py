@@ -49,12 +49,12 @@ def instance_key(rule: str, run: str, subject: str) -> bytes:
 def decision_id(
     rule: str, run: str, subject: str, step: str, birth: bytes, reason: str = ""
 ) -> str:
-    """The 26 letters of a decision: one an instance and step; a held row also hashes its reason.
+    """The 26 hexadecimal digits of a decision: one an instance and step; a held row's reason too.
 
     >>> len(decision_id("cart-rescue", "1", "c1", "1", b"12345678"))
     26
     """
-    return _base32(_digest(16, rule, run, subject, step, birth, reason))
+    return _digest(13, rule, run, subject, step, birth, reason).hex()
 
 
 def coupon_code(secret: bytes, decision: str, action: str) -> str:
@@ -71,4 +71,4 @@ def share(*parts: str | bytes) -> float:
 
 def quarantine_id(shard: int, offset: int, part: str = "") -> str:
     """The id of a rejected record: where it stood in the log."""
-    return _base32(_digest(16, str(shard), str(offset), part))
+    return _digest(13, str(shard), str(offset), part).hex()
