@@ -24,7 +24,7 @@ from simulator.world import World
 from sinks.outbox import pending_letters
 
 HISTORY_DAYS = 60
-HISTORY_STEP_MS = 6 * HOUR
+HISTORY_STEP_MS = 12 * HOUR
 DAY_SECONDS = 4.0
 EVENTS_PER_CUSTOMER = 2.2  # a day, on average
 WALL_RATE = 50.0
