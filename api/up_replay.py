@@ -22,11 +22,11 @@ from api.up_lock import running
 from api.up_stack import Plan, Stack
 from engine.logs import open_log
 from engine.settings import Settings
+from engine.status import letters_in_flight
 from simulator.progress import bar
 from simulator.replay import File, ReplayResult
 from simulator.replay import replay as send
 from sinks.clickhouse import connect
-from sinks.outbox import pending_letters
 
 TICK_S = 0.2
 SETTLE_S = 600
@@ -95,7 +95,7 @@ async def _send(
                     history,
                     log=log,
                     redis=redis,
-                    letters=lambda: pending_letters(redis, settings.shards),
+                    letters=lambda: letters_in_flight(redis, settings.shards),
                     until=until,
                     pace=pace,
                     progress=progress,

@@ -36,7 +36,6 @@ FAULT_WINDOW = 10_000
 FAULTS_MAX = 100
 DETAIL_MAX = 32_768
 PAUSE_SECONDS_MAX = 2.0
-CONTROL = frozenset({TICK, RULES, MODEL})
 
 log = logging.getLogger(__name__)
 _state = msgspec.msgpack.Encoder()
@@ -102,49 +101,58 @@ class Shard:
             )
         while todo:
             run, cids = _first_run(todo)
-            await self._process_run(run, cids)
-            todo = todo[len(run) :]
+            todo = todo[await self._process_run(run, cids) :]
 
-    async def _process_run(self, run: list[Record], cids: list[str]) -> None:
-        kind = run[0].key
-        if kind == TICK:
-            await self._tick(run[0])
-        elif kind in {RULES, MODEL}:
+    async def _process_run(self, run: list[Record], cids: list[str]) -> int:
+        """Decide and commit a run, or its beginning; how many records that were."""
+        if run[0].key in {RULES, MODEL}:
             await self._switch(run[0])
-        else:
-            await self._decide_run(run, cids)
-
-    async def _decide_run(self, records: list[Record], cids: list[str]) -> None:
-        """Events and letters: one read, one pass in memory, one commit."""
+            return 1
         names = [cid for cid in dict.fromkeys(cids) if cid]
+        if run[-1].key == TICK:
+            until = max(self._state.log_time, run[-1].log_time)
+            due = await self._due(until)
+            both = list(dict.fromkeys([*names, *due]))
+            if len(due) < DUE_MAX and len(both) <= CUSTOMERS_MAX:
+                names = both
+            elif len(run) > 1:
+                run, cids = run[:-1], cids[:-1]
+            else:
+                await self._long_tick(run[0], until)
+                return 1
+        await self._decide_run(run, cids, names)
+        return len(run)
+
+    async def _decide_run(self, records: list[Record], cids: list[str], names: list[str]) -> None:
+        """Events, letters, perhaps a tick after them: one read, one pass in memory, one commit."""
         blobs = await self._prefetch(names)
-        poison: dict[int, str] = {}
+        poison: dict[int | str, str] = {}
         while True:
-            customers = {
-                cid: Customer.decode(cid, blob, REGISTRY)
-                for cid, blob in zip(names, blobs, strict=True)
-            }
-            run = self._run(customers)
+            run = self._run(names, blobs)
             if run.decide(records, cids, poison):
                 break
         await self._commit(records[0].offset, Position(records[-1].offset + 1), run)
 
-    async def _tick(self, record: Record) -> None:
-        """Fire what is due by the tick's log time, at most DUE_MAX customers a commit."""
-        until = max(self._state.log_time, record.log_time)
+    async def _long_tick(self, record: Record, until: int) -> None:
+        """A tick for which very many are due: DUE_MAX customers a commit, the tick staying next."""
+        poison: dict[int | str, str] = {}
         while self.next_offset == record.offset:
-            names = await self._patiently(lambda: self._store.due(self.number, until, DUE_MAX))
+            names = await self._due(until)
             blobs = await self._prefetch(names)
-            run = self._run({})
-            run.tick(record, until, zip(names, blobs, strict=True))
+            run = self._run(names, blobs)
+            if not run.decide([record], [""], poison):
+                continue
             last = len(names) < DUE_MAX
             after = Position(record.offset + 1) if last else _next_step(self._position)
             await self._commit(record.offset, after, run)
 
+    async def _due(self, until: int) -> list[str]:
+        return await self._patiently(lambda: self._store.due(self.number, until, DUE_MAX))
+
     async def _switch(self, record: Record) -> None:
         """New rules or a new model, from this record on."""
         digest = str(orjson.loads(record.value)["hash"])
-        run = self._run({})
+        run = self._run([], [])
         run.state.log_time = max(run.state.log_time, record.log_time)
         if record.key == RULES:
             await self._load_rules(digest)
@@ -240,31 +248,38 @@ class Shard:
                 await asyncio.sleep(pause)
                 pause = min(PAUSE_SECONDS_MAX, pause * 2)
 
-    def _run(self, customers: dict[str, Customer]) -> Run:
+    def _run(self, names: list[str], blobs: list[bytes | None]) -> Run:
+        """A run over a copy of the shard's state and these customers, fresh from their blobs."""
         state = _read_state.decode(_state.encode(self._state))
         moment = Moment(
             self.settings, self._book, state.log_time, 0, self._scorer, self._state.model
         )
+        customers = {
+            cid: Customer.decode(cid, blob, REGISTRY)
+            for cid, blob in zip(names, blobs, strict=True)
+        }
         return Run(moment, state, customers)
 
 
 def _first_run(records: list[Record]) -> tuple[list[Record], list[str]]:
     """The records that one commit holds, and the customers they need ("" for none).
 
-    That is one control record, or what stands before the next one, as far as a commit may go.
+    That is a version's record alone, or what stands before the next one, up to and with the first
+    tick, as far as a commit may go.
     """
-    if records[0].key in CONTROL:
-        return records[:1], [""]
     cids: list[str] = []
     distinct: set[str] = set()
     for record in records[:RECORDS_MAX]:
-        if record.key in CONTROL:
-            break
+        key = record.key
+        if key in {RULES, MODEL}:
+            return (records[: len(cids)], cids) if cids else (records[:1], [""])
         cid = customer_of(record)
         distinct.add(cid)
         if len(distinct) > CUSTOMERS_MAX:
             break
         cids.append(cid)
+        if key == TICK:
+            break
     return records[: len(cids)], cids
 
 

@@ -6,7 +6,7 @@ away and done again from the blobs, without the record that broke us.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -14,8 +14,8 @@ import orjson
 from engine.decide import DUPLICATE, PROCESSED, decide, receive, wake_up
 from engine.effects import Effects, Moment
 from engine.ids import quarantine_id
-from engine.journal import REGISTRY, Example, write
-from engine.records import LETTER, REJECTED, Record, is_event
+from engine.journal import Example, memory, write
+from engine.records import LETTER, REJECTED, TICK, Record, is_event
 from engine.store import ShardState, Stopped
 from features.customer import Customer
 from features.events import BadEvent
@@ -39,11 +39,12 @@ class Run:
         self.number = moment.settings.shard
 
     def decide(
-        self, records: Sequence[Record], cids: Sequence[str], poison: dict[int, str]
+        self, records: Sequence[Record], cids: Sequence[str], poison: dict[int | str, str]
     ) -> bool:
         """Decide all; False when one broke us: it is in `poison` now, and the run is worthless.
 
-        `cids` are the customers that the records need, "" for none (`customer_of`).
+        `cids` are the customers that the records need, "" for none (`customer_of`). What broke us
+        is a record, by its offset, or a customer whose timers did at a tick, by his id.
         """
         moment, state = self.moment, self.state
         for record, cid in zip(records, cids, strict=True):
@@ -52,6 +53,10 @@ class Run:
             moment.offset = record.offset
             if record.offset in poison:
                 self._reject(record, "poison", poison[record.offset])
+                continue
+            if record.key == TICK:
+                if not self._tick(record, poison):
+                    return False
                 continue
             try:
                 self._decide_one(record, cid)
@@ -104,32 +109,29 @@ class Run:
         if fate in {PROCESSED, DUPLICATE}:
             self.effects.counts[fate] += 1
 
-    def tick(
-        self, record: Record, until: int, customers: Iterable[tuple[str, bytes | None]]
-    ) -> None:
-        """Fire what is due by `until` (ms) for these customers' blobs, in this order."""
-        self.moment.log_time = self.state.log_time = until
-        self.moment.offset = record.offset
-        for cid, blob in customers:
-            self.customers[cid] = self._wake(cid, blob, record)
-
-    def _wake(self, cid: str, blob: bytes | None, record: Record) -> Customer:
-        """Fire one customer's timers; one whose timers break us loses them, and is noted."""
-        all_effects, mine = self.effects, Effects()
-        customer = Customer.decode(cid, blob, REGISTRY)
-        try:
-            wake_up(customer, self.moment, mine)
-        except Exception as error:
-            log.exception("shard %d: the timers of a customer are poison", self.number)
-            mine, customer = Effects(), Customer.decode(cid, blob, REGISTRY)
-            left = write(customer)
-            left.journey.open, left.journey.silent, left.journey.alarm = [], {}, 0
-            left.example = Example()
-            self._reject(record, "poison_timer", f"{type(error).__name__}: {error}", cid)
-        all_effects.decisions += mine.decisions
-        all_effects.letters += mine.letters
-        all_effects.examples += mine.examples
-        return customer
+    def _tick(self, record: Record, poison: dict[int | str, str]) -> bool:
+        """Fire what is due by the log time, by (due, customer); False when that broke us."""
+        until = self.state.log_time
+        due = [
+            (alarm, cid)
+            for cid, customer in self.customers.items()
+            if 0 < (alarm := memory(customer).journey.alarm) <= until
+        ]
+        for _, cid in sorted(due):
+            customer = self.customers[cid]
+            if cid in poison:
+                left = write(customer)
+                left.journey.open, left.journey.silent, left.journey.alarm = [], {}, 0
+                left.example = Example()
+                self._reject(record, "poison_timer", poison[cid], cid)
+                continue
+            try:
+                wake_up(customer, self.moment, self.effects)
+            except Exception as error:
+                log.exception("shard %d: the timers of a customer are poison", self.number)
+                poison[cid] = f"{type(error).__name__}: {error}"
+                return False
+        return True
 
     def _repeated_row(self, row: list[Any]) -> bool:
         """Whether this row of a replayed file was applied before; else note that it is now."""

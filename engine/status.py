@@ -4,6 +4,7 @@ Must live here: one read of every shard's state, added up. Must not: writing, wa
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
@@ -80,3 +81,14 @@ def _by_rule(counts: dict[str, int]) -> dict[str, dict[str, int]]:
         if colon:
             found.setdefault(rule, {})[result] = number
     return found
+
+
+async def letters_in_flight(redis: Any, shards: int) -> int:
+    """In how many pairs of shards a letter was committed by its sender and not by its receiver."""
+    found = await redis.mget([keys(shard)["shard"] for shard in range(shards)])
+    states = [_read.decode(state) if state else ShardState() for state in found]
+    return sum(
+        states[target].letters_in.get(sender) != last
+        for sender, state in enumerate(states)
+        for target, last in state.letters_out.items()
+    )

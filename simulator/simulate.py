@@ -14,6 +14,7 @@ from rich.console import Console
 
 from engine.logs import open_log
 from engine.settings import Settings
+from engine.status import letters_in_flight
 from simulator.doors import HttpDoor, LogDoor
 from simulator.drive import Driven, Position, drive, drive_now
 from simulator.habits import DAY, HOUR, ZONE_MS
@@ -21,7 +22,6 @@ from simulator.progress import bar
 from simulator.reactions import Outboxes
 from simulator.stepping import RecordClock
 from simulator.world import World
-from sinks.outbox import pending_letters
 
 HISTORY_DAYS = 60
 HISTORY_STEP_MS = 12 * HOUR
@@ -67,7 +67,7 @@ async def simulate(
                 world, door, redis, position=at, rate=WALL_RATE if rate is None else rate,
                 decisions=decisions, stop=stop,
             )  # fmt: skip
-        clock = RecordClock(redis, log, lambda: pending_letters(redis, settings.shards))
+        clock = RecordClock(redis, log, lambda: letters_in_flight(redis, settings.shards))
         past = at.start + days * DAY
         if at.now < past:
             with bar(f"{days} days of history", console) as progress:

@@ -1,9 +1,10 @@
 """Letters in record time: carried in rounds while the engine stands still, so that runs are alike.
 
 Must live here: when a round may begin. Must not: what a letter says (relay_letters.py carries it).
-A round begins when no step is open and every shard has committed all of its log; then all letters
-that wait are appended in the order of (sender, entry), and the next round waits for their commits.
-So the order of a shard's log does not depend on which process was quicker.
+Entries without letters are passed as they come. A round begins when no step is open and every
+shard has committed all of its log; then all letters that wait are appended in the order of (sender,
+entry), and the next round waits for their commits. So the order of a shard's log does not depend
+on which process was quicker.
 """
 
 import asyncio
@@ -14,10 +15,10 @@ from redis.asyncio import Redis
 
 from engine.log import Log
 from sinks.outbox import Entry, EntryId, Reader, last_of, next_key
-from sinks.relay_letters import Letters
+from sinks.relay_letters import Letters, letters_of
 from sinks.relay_loop import WAIT_MS, GivenUp, Tally, insist, stopped_within
 
-PER_READ = 1_000
+PER_READ = 100
 PAUSE_SECONDS = 0.003
 OPEN_STEP = "laike:step"
 CLOCK = "{s0}:clock"
@@ -41,16 +42,36 @@ class Rounds:
         with contextlib.suppress(GivenUp):
             self.after = await insist(lambda: self.reader.cursors(self.sink.name), self.tally, stop)
             while not stop.is_set():
-                entries = await insist(self._round, self.tally, stop)
-                if not entries:
-                    await insist(self._something, self.tally, stop)
-                    await stopped_within(stop, PAUSE_SECONDS)
-                    continue
-                written = await insist(lambda: self.sink.take(entries), self.tally, stop)  # noqa: B023 - awaited here
-                to = last_of(entries)
-                await insist(lambda: self.reader.advance(self.sink.name, to), self.tally, stop)  # noqa: B023 - awaited here
-                self.after |= to
-                self.tally.succeeded(written)
+                if await insist(self._pass, self.tally, stop):
+                    entries = await insist(self._round, self.tally, stop)
+                    await self._carry(entries, stop)
+                    if not entries:
+                        await stopped_within(stop, PAUSE_SECONDS)
+
+    async def _pass(self) -> bool:
+        """Go past entries without letters; whether any shard has stopped before one with some.
+
+        With nothing there it waits in Redis, not by asking again and again.
+        """
+        passed: dict[int, EntryId] = {}
+        waiting: set[int] = set()
+        for entry in await self.reader.read(self.after, PER_READ, WAIT_MS):
+            if entry.shard in waiting or letters_of(entry):
+                waiting.add(entry.shard)
+            else:
+                passed[entry.shard] = entry.id
+        if passed:
+            await self.reader.advance(self.sink.name, passed)
+            self.after |= passed
+        return bool(waiting)
+
+    async def _carry(self, entries: list[Entry], stop: asyncio.Event) -> None:
+        if entries:
+            written = await insist(lambda: self.sink.take(entries), self.tally, stop)
+            to = last_of(entries)
+            await insist(lambda: self.reader.advance(self.sink.name, to), self.tally, stop)
+            self.after |= to
+            self.tally.succeeded(written)
 
     async def _round(self) -> list[Entry]:
         """All entries that wait, by shard; none while anything moves."""
@@ -65,10 +86,6 @@ class Rounds:
         if await self._still() != before:
             return []
         return sorted(entries, key=lambda entry: (entry.shard, entry.id))
-
-    async def _something(self) -> list[Entry]:
-        """Wait in Redis, not by asking again and again, until there is an entry to carry."""
-        return await self.reader.read(self.after, 1, WAIT_MS)
 
     async def _still(self) -> tuple[bytes | None, ...] | None:
         """The world's clock and every shard's position, if no step is open and none has work."""
