@@ -11,12 +11,13 @@ from typing import Any
 from engine.effects import Effects, Letter, Moment
 from engine.journal import (
     ALIASES_MAX,
-    RECENT_MAX,
     REGISTRY,
     Identity,
     Instance,
     Journey,
     memory,
+    note,
+    noted,
     unite_seen,
     write,
 )
@@ -130,12 +131,12 @@ def _unite_journeys(mine: Journey, theirs: Journey, book: Book) -> None:
         subjects = mine.counts.setdefault(rule, {})
         for subject, times in counted.items():
             subjects[subject] = sorted([*subjects.get(subject, ()), *times])
-    for rule, times in theirs.entries.items():
-        mine.entries[rule] = sorted([*mine.entries.get(rule, ()), *times])[-ENTRIES_MAX:]
+    for rule, entered in theirs.entries.items():
+        mine.entries[rule] = sorted([*mine.entries.get(rule, ()), *entered])[-ENTRIES_MAX:]
     for rule, last in theirs.silent.items():
         mine.silent[rule] = max(last, mine.silent.get(rule, 0), key=abs)
-    recent = sorted([*mine.recent, *theirs.recent], key=lambda entry: entry[1])
-    mine.recent = recent[-RECENT_MAX:]
+    for event, at, about in noted(theirs):
+        note(mine, event, about, at)
 
 
 def _goes_on(instance: Instance, other: Journey, book: Book) -> bool:
@@ -143,7 +144,7 @@ def _goes_on(instance: Instance, other: Journey, book: Book) -> bool:
     rule = book.rules.get(instance.rule)
     if rule is None:
         return True
-    for name, at, subjects in sorted(other.recent, key=lambda entry: entry[1]):
+    for name, at, subjects in noted(other):
         if at < instance.started or not concerns(rule, instance.subject, subjects):
             continue
         if _ended_by(rule, name):

@@ -17,7 +17,8 @@ ALIASES_MAX = 200
 OPEN_MAX = 40
 FIRED_MAX = 256
 COUNTED_SUBJECTS_MAX = 32
-RECENT_MAX = 100
+RECENT_MAX = 50
+SEPARATOR = "\x1f"
 RECENT_MS = 7 * DAY_MS
 _HASH = 6
 
@@ -68,7 +69,7 @@ class Journey(msgspec.Struct, array_like=True):
     counts: dict[str, dict[str, list[int]]] = {}  # rule -> subject -> times (ms), newest last
     entries: dict[str, list[int]] = {}  # rule -> times (ms) of entries that a limit counts
     silent: dict[str, int] = {}  # inactive rule -> last event heard (ms); negative once answered
-    recent: list[tuple[str, int, list[str]]] = []  # watched events: name, at (ms), subjects
+    recent: dict[str, int] = {}  # watched event (name and subjects) -> when last (ms), latest last
     alarm: int = 0  # nothing of the customer's is due before it (ms); 0 for never
     scheduled: int = 0  # what the shard's sorted set holds for this customer, 0 for nothing
 
@@ -123,6 +124,27 @@ FACET = Facet(
     name=ENGINE, version=1, state=Memory, events=frozenset(), fold=_nothing, merge=_theirs_left
 )
 REGISTRY = Registry({**FACETS, ENGINE: FACET})
+
+
+def note(journey: Journey, name: str, subjects: list[str], at: int) -> None:
+    """Remember a watched event of the customer; of the same about the same, the latest stays."""
+    recent = journey.recent
+    key = SEPARATOR.join((name, *subjects))
+    at = max(at, recent.pop(key, 0))
+    recent[key] = at
+    oldest = next(iter(recent))
+    while len(recent) > RECENT_MAX or recent[oldest] < at - RECENT_MS:
+        del recent[oldest]
+        oldest = next(iter(recent))
+
+
+def noted(journey: Journey) -> list[tuple[str, int, list[str]]]:
+    """The watched events remembered: name, at (ms), subjects, in order of time."""
+    found = []
+    for key, at in sorted(journey.recent.items(), key=lambda entry: entry[1]):
+        name, *subjects = key.split(SEPARATOR)
+        found.append((name, at, subjects))
+    return found
 
 
 def seen_before(seen: Seen, event_id: bytes) -> bool:

@@ -13,11 +13,10 @@ from engine.journal import (
     COUNTED_SUBJECTS_MAX,
     FIRED_MAX,
     OPEN_MAX,
-    RECENT_MAX,
-    RECENT_MS,
     Instance,
-    Journey,
     memory,
+    note,
+    noted,
     write,
 )
 from features.customer import Customer
@@ -26,7 +25,7 @@ from rules.model import Act, EventTrigger, InactiveTrigger, Rule, Stop, StopOn, 
 from rules.values import Context
 
 FIRINGS_MAX = 500
-SUBJECTS = (("cart", "cart_id"), ("order", "order_id"), ("product", "product_id"))
+SUBJECTS = {"product_id": "product", "cart_id": "cart", "order_id": "order"}
 
 
 def listen(customer: Customer, event: Event, moment: Moment, effects: Effects) -> None:
@@ -37,7 +36,7 @@ def listen(customer: Customer, event: Event, moment: Moment, effects: Effects) -
     journey = write(customer).journey
     if ears.watched:
         subjects = subjects_in(event)
-        _note_recent(journey, event, subjects)
+        note(journey, event.name, subjects, event.at)
         for instance in list(journey.open):
             _heed(customer, instance, event, subjects, ears.names, moment, effects)
     for rule in ears.silenced:
@@ -49,17 +48,12 @@ def listen(customer: Customer, event: Event, moment: Moment, effects: Effects) -
         _trigger(customer, rule, event, moment, effects)
 
 
-def _note_recent(journey: Journey, event: Event, subjects: list[str]) -> None:
-    journey.recent.append((event.name, event.at, subjects))
-    if len(journey.recent) > RECENT_MAX or journey.recent[0][1] < event.at - RECENT_MS:
-        kept = [entry for entry in journey.recent if entry[1] >= event.at - RECENT_MS]
-        journey.recent = kept[-RECENT_MAX:]
-
-
 def subjects_in(event: Event) -> list[str]:
     """The ids of carts, orders and products that an event carries, as `kind:id`."""
-    properties = event.properties
-    found = [f"{kind}:{properties[name]}" for kind, name in SUBJECTS if properties.get(name)]
+    properties, found = event.properties, []
+    for name, kind in SUBJECTS.items():
+        if name in properties:
+            found.append(f"{kind}:{properties[name]}")
     products = properties.get("products")
     if not products:
         return found
@@ -241,7 +235,7 @@ def _last(customer: Customer, rule: Rule, instance: Instance, wait: Wait, at: in
     return max(
         (
             time
-            for name, time, subjects in journey.recent
+            for name, time, subjects in noted(journey)
             if name in wait.since_last and time <= at and concerns(rule, instance.subject, subjects)
         ),
         default=0,

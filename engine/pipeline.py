@@ -31,6 +31,7 @@ from rules.model import Shop
 
 CUSTOMERS_MAX = 900  # in one commit: a blob and a timer each stay under the store's 3,000 values
 RECORDS_MAX = 1_000
+WARM_MAX = 1_000  # customers a shard keeps decoded between commits, about 10 KB each
 DUE_MAX = 500
 FAULT_WINDOW = 10_000
 FAULTS_MAX = 100
@@ -55,6 +56,8 @@ class Shard:
         self._state = ShardState()
         self._book = Book.of({}, Shop(), {}, {})
         self._scorer: Scorer | None = None
+        self._warm: dict[str, Customer] = {}  # as committed, met last at the end
+        self.warm_max = WARM_MAX
 
     @property
     def next_offset(self) -> int:
@@ -79,6 +82,7 @@ class Shard:
     async def open(self) -> int:
         """Become the owner under a new token; the offset to start from."""
         self._token = secrets.token_hex(16).encode()
+        self._warm.clear()
         self._position, state = await self._patiently(
             lambda: self._store.claim(self.number, self._token)
         )
@@ -125,12 +129,12 @@ class Shard:
 
     async def _decide_run(self, records: list[Record], cids: list[str], names: list[str]) -> None:
         """Events, letters, perhaps a tick after them: one read, one pass in memory, one commit."""
-        blobs = await self._prefetch(names)
         poison: dict[int | str, str] = {}
         while True:
-            run = self._run(names, blobs)
+            run = self._run(await self._customers(names))
             if run.decide(records, cids, poison):
                 break
+            self._forget(names)
         await self._commit(records[0].offset, Position(records[-1].offset + 1), run)
 
     async def _long_tick(self, record: Record, until: int) -> None:
@@ -138,9 +142,9 @@ class Shard:
         poison: dict[int | str, str] = {}
         while self.next_offset == record.offset:
             names = await self._due(until)
-            blobs = await self._prefetch(names)
-            run = self._run(names, blobs)
+            run = self._run(await self._customers(names))
             if not run.decide([record], [""], poison):
+                self._forget(names)
                 continue
             last = len(names) < DUE_MAX
             after = Position(record.offset + 1) if last else _next_step(self._position)
@@ -152,7 +156,7 @@ class Shard:
     async def _switch(self, record: Record) -> None:
         """New rules or a new model, from this record on."""
         digest = str(orjson.loads(record.value)["hash"])
-        run = self._run([], [])
+        run = self._run({})
         run.state.log_time = max(run.state.log_time, record.log_time)
         if record.key == RULES:
             await self._load_rules(digest)
@@ -220,6 +224,7 @@ class Shard:
         )  # fmt: skip
         await self._settle(commit)
         self._position, self._state = after, state
+        self._keep(run.customers)
 
     async def _settle(self, commit: Commit) -> None:
         """Commit; when the answer is lost, read where the shard stands before doing it again."""
@@ -248,16 +253,40 @@ class Shard:
                 await asyncio.sleep(pause)
                 pause = min(PAUSE_SECONDS_MAX, pause * 2)
 
-    def _run(self, names: list[str], blobs: list[bytes | None]) -> Run:
-        """A run over a copy of the shard's state and these customers, fresh from their blobs."""
+    async def _customers(self, names: list[str]) -> dict[str, Customer]:
+        """The customers as they were committed last: those at hand, the others from the store.
+
+        The one prefetch also compares owner and position, so nobody else has written meanwhile.
+        """
+        warm = self._warm
+        cold = [name for name in names if name not in warm]
+        blobs = await self._prefetch(cold)
+        fresh = {
+            cid: Customer.decode(cid, blob, REGISTRY) for cid, blob in zip(cold, blobs, strict=True)
+        }
+        return {name: warm.get(name) or fresh[name] for name in names}
+
+    def _keep(self, customers: dict[str, Customer]) -> None:
+        """Have the customers of a committed run at hand; who was not met for longest goes."""
+        warm = self._warm
+        for cid, customer in customers.items():
+            customer.rest()
+            warm.pop(cid, None)
+            warm[cid] = customer
+        while len(warm) > self.warm_max:
+            del warm[next(iter(warm))]
+
+    def _forget(self, names: list[str]) -> None:
+        """Customers that a failed run has changed are read again."""
+        for name in names:
+            self._warm.pop(name, None)
+
+    def _run(self, customers: dict[str, Customer]) -> Run:
+        """A run over a copy of the shard's state."""
         state = _read_state.decode(_state.encode(self._state))
         moment = Moment(
             self.settings, self._book, state.log_time, 0, self._scorer, self._state.model
         )
-        customers = {
-            cid: Customer.decode(cid, blob, REGISTRY)
-            for cid, blob in zip(names, blobs, strict=True)
-        }
         return Run(moment, state, customers)
 
 

@@ -1,17 +1,18 @@
 """A customer in memory: facets decoded when first read, and only touched ones encoded again.
 
-Must live here: the blob's layout {facet: [version, bytes]} and the registry of facets.
+Must live here: the blob's layout {facet: [version, state]} and the registry of facets.
 Must not: what a facet means. A facet this program does not know is carried as it came.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 import msgspec
 
 from features.facet import ENCODER, Facet, Feature, StateError
 
-_BLOB: Final = msgspec.msgpack.Decoder(dict[str, tuple[int, bytes]])
+Packed = tuple[int, Any]  # a facet's version, and its state: as it came, or as it is now
+_BLOB: Final = msgspec.msgpack.Decoder(dict[str, tuple[int, msgspec.Raw]])
 
 
 class Registry:
@@ -45,7 +46,7 @@ class Customer:
 
     __slots__ = ("_packed", "_states", "_touched", "cid", "registry")
 
-    def __init__(self, cid: str, packed: dict[str, tuple[int, bytes]], registry: Registry) -> None:
+    def __init__(self, cid: str, packed: dict[str, Packed], registry: Registry) -> None:
         self.cid = cid
         self.registry = registry
         self._packed = packed
@@ -58,7 +59,7 @@ class Customer:
         if not blob:
             return cls(cid, {}, registry)
         try:
-            return cls(cid, _BLOB.decode(blob), registry)
+            return cls(cid, cast("dict[str, Packed]", _BLOB.decode(blob)), registry)
         except (msgspec.DecodeError, ValueError) as error:
             raise StateError(f"customer {cid}: {error}") from error
 
@@ -96,6 +97,10 @@ class Customer:
         """Whether anything was touched since it was decoded."""
         return bool(self._touched)
 
+    def rest(self) -> None:
+        """Its blob has been stored: nothing is touched any more."""
+        self._touched = {}
+
     def clear(self) -> None:
         """Forget everything, unknown facets too."""
         self._packed = {}
@@ -108,21 +113,22 @@ class Customer:
 
     def carry(self, other: "Customer", facet_name: str) -> None:
         """Take over the bytes of a facet unknown here, unless there are some already."""
-        packed = other.stored(facet_name)
-        if packed is not None:
-            self._packed.setdefault(facet_name, packed)
+        if stored := other.stored(facet_name):
+            version, state = stored
+            self._packed.setdefault(facet_name, (version, msgspec.Raw(state)))
 
     def stored(self, facet_name: str) -> tuple[int, bytes] | None:
-        """Version and bytes of a facet as they came, whether known here or not."""
-        return self._packed.get(facet_name)
+        """Version and bytes of a facet, whether known here or not."""
+        packed = self._packed.get(facet_name)
+        return packed and (packed[0], ENCODER.encode(packed[1]))
 
     def encode(self) -> bytes:
-        """The blob; a facet equal to its initial state takes no room."""
+        """The blob, encoded in one go; a facet equal to its initial state takes no room."""
+        facets, packed = self.registry.facets, self._packed
         for name, state in self._touched.items():
-            facet = self.registry.facets[name]
-            data = ENCODER.encode(state)
-            if data == facet.blank:
-                self._packed.pop(name, None)
+            facet = facets[name]
+            if state == facet.blank:
+                packed.pop(name, None)
             else:
-                self._packed[name] = (facet.version, data)
-        return ENCODER.encode(self._packed)
+                packed[name] = (facet.version, state)
+        return ENCODER.encode(packed)

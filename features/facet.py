@@ -60,11 +60,11 @@ class Facet(Generic[S]):
     ignores: frozenset[str] = frozenset()
     upgrades: Mapping[int, Callable[[bytes], S]] = field(default_factory=dict)
     doc: str = ""
-    blank: bytes = field(init=False, repr=False)
+    blank: S = field(init=False, repr=False)
     read: Callable[[bytes], S] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "blank", ENCODER.encode(self.state()))
+        object.__setattr__(self, "blank", self.state())
         object.__setattr__(self, "read", msgspec.msgpack.Decoder(self.state).decode)
 
     def hears(self, event_name: str) -> bool:

@@ -79,10 +79,11 @@ def distinct_24h(products: Products, now: int) -> int:
 
 def most_views_24h(products: Products, now: int) -> int:
     """Views in 24 hours of the product viewed most."""
-    since = now - DAY_MS
-    return max(
-        (sum(since < at <= now for at in times) for times in products.viewed.values()), default=0
-    )
+    since, most = now - DAY_MS, 0
+    for times in products.viewed.values():
+        if len(times) > most and times[-1] > since:
+            most = max(most, sum(since < at <= now for at in times))
+    return most
 
 
 FACET: Final = Facet(

@@ -21,7 +21,13 @@ MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 
 
 class MemoryEngine:
-    def __init__(self, rules: dict[str, str] | None = None, shards: int = 4, batch: int = 100, record: bool = True) -> None:
+    def __init__(
+        self,
+        rules: dict[str, str] | None = None,
+        shards: int = 4,
+        batch: int = 100,
+        record: bool = True,
+    ) -> None:
         self.record = record
         self.store = MemoryStore()
         self.shards = shards
@@ -41,7 +47,9 @@ class MemoryEngine:
         last = log[-1].log_time if log else 0
         log.append(Record(len(log), max(last, at), key_, value))
 
-    def send(self, at: int, name: str = "Product Viewed", *, log_time: int | None = None, **item) -> None:
+    def send(
+        self, at: int, name: str = "Product Viewed", *, log_time: int | None = None, **item
+    ) -> None:
         """One event of the storefront, `at` ms after START."""
         self.count += 1
         moment = START + at
@@ -65,7 +73,10 @@ class MemoryEngine:
 
     async def open(self) -> None:
         self.workers = [
-            Shard(Settings(n, self.shards, b"secret-of-the-tests", record_clock=self.record), self.store)
+            Shard(
+                Settings(n, self.shards, b"secret-of-the-tests", record_clock=self.record),
+                self.store,
+            )
             for n in range(self.shards)
         ]
         for worker in self.workers:
@@ -97,7 +108,9 @@ class MemoryEngine:
 
     def entries(self) -> list[dict]:
         return [
-            json.loads(body) for shard in range(self.shards) for _, body in self.store.shard(shard).outbox
+            json.loads(body)
+            for shard in range(self.shards)
+            for _, body in self.store.shard(shard).outbox
         ]
 
     def decisions(self, *, acts: bool = True) -> list[dict]:

@@ -44,9 +44,15 @@ _READERS: Final = tuple(
 
 
 def vector(customer: Customer, now: int) -> list[float]:
-    """The inputs of the customer at `now` (ms), in the order of INPUTS; all finite."""
-    state = customer.state
-    return [_scaled(read(state(facet), now), is_time) for facet, read, is_time in _READERS]
+    """The inputs of the customer at `now` (ms), in the order of INPUTS; all finite.
+
+    A facet he has nothing of gives 0 for all its inputs, as its initial state would.
+    """
+    state, known = customer.state, customer.names()
+    return [
+        _scaled(read(state(facet), now), is_time) if facet in known else 0.0
+        for facet, read, is_time in _READERS
+    ]
 
 
 def _scaled(value: float, is_time: bool) -> float:

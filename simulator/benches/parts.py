@@ -17,6 +17,7 @@ from pathlib import Path
 
 import orjson
 from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 
 from engine.logs import open_log, redis_server
 from engine.records import RULES, Append
@@ -80,19 +81,22 @@ def made_up(events: int, customers: int = 4_000) -> list[Append]:
 
 
 async def fill(where: Place, records: Sequence[Append], log_url: str | None = None) -> None:
-    """Publish the shipped rules and append the records."""
+    """Publish the shipped rules; append their version and the records, if there are any."""
     book = load_book(RULES_FOLDER)
     where.redis.set(f"laike:rules:{book.hash}", orjson.dumps(dict(book.sources)))
     for shard in range(SHARDS):
-        where.redis.set(f"{{s{shard}}}:clock", records[-1].hint + DAY)
-    log = open_log(log_url or where.url, redis=None, shards=SHARDS, record=False)
+        where.redis.set(f"{{s{shard}}}:clock", START + 365 * DAY)
+    redis = AsyncRedis.from_url(where.url)
+    log = open_log(log_url or where.url, redis=redis, shards=SHARDS, record=True)
     first = orjson.dumps({"hash": book.hash})
     try:
-        await log.append([Append(shard, RULES, first, 1) for shard in range(SHARDS)])
+        if records:
+            await log.append([Append(shard, RULES, first, START) for shard in range(SHARDS)])
         for start in range(0, len(records), 2_000):
             await log.append(records[start : start + 2_000])
     finally:
         await log.close()
+        await redis.aclose()
 
 
 def program(module: str, *arguments: str, environment: dict[str, str]) -> "subprocess.Popen[str]":

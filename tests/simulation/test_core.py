@@ -55,7 +55,9 @@ def engine(*rules: str, **options) -> MemoryEngine:
 
 
 def add(world: MemoryEngine, at: int, price: float = 260, **who) -> None:
-    world.send(at, "Product Added", cart_id="c1", product_id=f"p{price}", price=price, quantity=1, **who)
+    world.send(
+        at, "Product Added", cart_id="c1", product_id=f"p{price}", price=price, quantity=1, **who
+    )
 
 
 def timeline(world: MemoryEngine) -> list[tuple[int, str]]:
@@ -163,7 +165,9 @@ async def test_an_anonymous_cart_is_rescued_for_the_customer_it_became():
     await world.run()
     assert timeline(world) == [(30, "notify:cart_waiting")]
     assert world.decisions()[0]["cid"] == "u:u9"
-    links = [row for entry in world.entries() for row in entry.get("facts", {}).get("identities", ())]
+    links = [
+        row for entry in world.entries() for row in entry.get("facts", {}).get("identities", ())
+    ]
     assert [(row["alias"], row["cid"]) for row in links] == [("a:anon", "u:u9")]
 
 
@@ -207,7 +211,9 @@ async def test_chains_end_at_the_last_id_and_circles_are_refused():
     await world.run()
     (row,) = world.decisions()
     assert row["cid"] == "u:u2"
-    links = [row for entry in world.entries() for row in entry.get("facts", {}).get("identities", ())]
+    links = [
+        row for entry in world.entries() for row in entry.get("facts", {}).get("identities", ())
+    ]
     final = {row["alias"]: row["cid"] for row in sorted(links, key=lambda row: row["version"])}
     assert final["a:a1"] == final["u:u1"] == "u:u2"
 
@@ -238,25 +244,32 @@ async def test_a_shared_tablet_belongs_to_its_first_claimant():
     assert world.customer("u:u2").state("engine").identity.aliases == []
 
 
-@pytest.mark.parametrize("batch", [1, 3, 1000])
-async def test_ids_do_not_depend_on_how_records_fell_into_batches(batch):
+@pytest.mark.parametrize(("batch", "warm"), [(1, 1000), (3, 2), (40, 0), (1000, 5)])
+async def test_ids_do_not_depend_on_batches_nor_on_who_is_at_hand(batch, warm):
     def story(world: MemoryEngine) -> None:
         for n in range(40):
             who = {"anonymousId": f"a{n % 7}"} if n % 3 else {"userId": f"u{n % 5}"}
             add(world, n * MINUTE, 250 + n, **who)
             world.send(n * MINUTE + 1, product_id="p1", **who)
             if n % 6 == 5:
-                world.send(n * MINUTE + 2, type="identify", userId=f"u{n % 5}", anonymousId=f"a{n % 7}")
+                world.send(
+                    n * MINUTE + 2, type="identify", userId=f"u{n % 5}", anonymousId=f"a{n % 7}"
+                )
         world.tick(3 * DAY)
 
-    async def told(size: int) -> tuple[list[dict], list[dict]]:
+    async def told(size: int, at_hand: int) -> tuple[list[dict], list[dict]]:
         world = engine(RESCUE, NUDGE, batch=size)
+        await world.open()
+        for worker in world.workers:
+            worker.warm_max = at_hand
         story(world)
         await world.run()
-        letters = [{k: v for k, v in row.items() if k != "body"} for row in world.gathered("letters")]
+        letters = [
+            {k: v for k, v in row.items() if k != "body"} for row in world.gathered("letters")
+        ]
         return world.decisions(acts=False), letters
 
-    assert await told(batch) == await told(17)
+    assert await told(batch, warm) == await told(17, 0)
 
 
 async def test_a_bad_record_goes_aside_and_its_neighbours_are_decided():
@@ -317,4 +330,3 @@ async def test_a_late_event_updates_features_and_does_not_fire_what_is_past():
     await world.run()
     assert world.decisions() == []
     assert [row["held"] for row in world.decisions(acts=False)] == ["late"]
-
