@@ -51,7 +51,7 @@ format: $(STAMP)  ## put the code into its format
 	@$(BIN)/ruff check --fix-only --quiet .
 
 kafka: $(STAMP)  ## a real one-node Kafka in .kafka, for the tests marked kafka (needs Java 17 and Maven)
-	@$(BIN)/python -m tests.kafka
+	@$(BIN)/python -m engine.logs.broker start --dir .kafka/node
 
 secrets:  ## random secrets for docker compose, in .secrets
 	@mkdir -p .secrets && chmod 700 .secrets

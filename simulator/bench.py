@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-BENCHES = ("core", "throughput", "kafka", "memory", "http")
+BENCHES = ("throughput", "kafka", "memory")
 
 
 class UnknownBench(ValueError):  # noqa: N818 - said of what was typed

@@ -4,15 +4,16 @@ A fake we wrote for tests: it keeps every record and hands batches of any size t
 """
 
 import json
-from pathlib import Path
 
 import orjson
 
 from engine.effects import Settings
+from engine.journal import REGISTRY
 from engine.pipeline import Shard
 from engine.records import LETTER, RULES, TICK, Record
 from engine.shards import partition
 from engine.stores.memory import MemoryStore
+from features.customer import Customer
 from features.events import encode, key, parse
 from rules.load import book_from_sources
 
@@ -131,19 +132,5 @@ class MemoryEngine:
         return total
 
     def customer(self, cid: str):
-        from engine.journal import REGISTRY
-        from features.customer import Customer
-
         blob = self.store.shard(partition(cid.encode(), self.shards)).customers.get(cid)
         return Customer.decode(cid, blob, REGISTRY)
-
-
-def shipped_rules() -> dict[str, str]:
-    """The campaigns that ship, as a publisher would send them."""
-    root = Path(__file__).parents[1] / "rules"
-    return {
-        str(path.relative_to(root)): path.read_text()
-        for folder in ("campaigns", "offers", "templates")
-        for path in sorted((root / folder).rglob("*"))
-        if path.is_file()
-    } | {"shop.yaml": (root / "shop.yaml").read_text()}

@@ -51,7 +51,5 @@ def measure(console: Console) -> dict[str, Any]:
 def _run(kind: str, here: Place, url: str, records: list[Any]) -> float:
     asyncio.run(fill(here, records if kind == "plain" else [], url))
     environment = here.settings(url).environment()
-    process = program(
-        "simulator.benches.measured", kind, url, str(EVENTS), environment=environment
-    )
+    process = program("simulator.benches.measured", kind, url, str(EVENTS), environment=environment)
     return last_line(process, 300)["rate"]
