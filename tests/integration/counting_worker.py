@@ -56,22 +56,26 @@ class CountingShard:
             for part in (str(record.offset), record.value)
         ]
         after = todo[-1].offset + 1
-        while True:
-            try:
-                done = await self._redis.eval(
-                    COMMIT, 3, *keys, self._token, str(self.next_offset), str(after), *seen
-                )
-                break
-            except (RedisError, OSError):
-                await asyncio.sleep(0.1)
+        told = [self._token, str(self.next_offset), str(after), *seen]
+        done = await self._insist("EVAL", COMMIT, 3, *keys, *told)
+        if done == b"moved" and int(await self._insist("GET", keys[1])) == after:
+            done = b"done"  # it was applied, and only the answer was lost
         if done != b"done":
             raise Fenced(f"shard {self.number}: {done.decode()}")
         self.next_offset = after
         for record in todo:
             if record.key in {RULES, MODEL}:
-                await self._redis.rpush("asked", b"%d %s" % (self.number, record.value))
+                await self._insist("RPUSH", "asked", b"%d %s" % (self.number, record.value))
             elif record.key == TICK:
-                await self._redis.incr("ticks")
+                await self._insist("INCR", "ticks")
+
+    async def _insist(self, *command):
+        """Ask until Redis answers."""
+        while True:
+            try:
+                return await self._redis.execute_command(*command)
+            except (RedisError, OSError):
+                await asyncio.sleep(0.1)
 
     async def close(self) -> None:
         await self._redis.rpush("closed", self.number)
