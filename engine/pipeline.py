@@ -35,7 +35,6 @@ WARM_MAX = 1_000  # customers a shard keeps decoded between commits, about 10 KB
 DUE_MAX = 500
 FAULT_WINDOW = 10_000
 FAULTS_MAX = 100
-DETAIL_MAX = 32_768
 PAUSE_SECONDS_MAX = 2.0
 
 log = logging.getLogger(__name__)
