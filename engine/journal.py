@@ -100,13 +100,14 @@ class Memory(msgspec.Struct, array_like=True):
 
 def memory(customer: Customer) -> Memory:
     """The engine's memory of a customer, for reading."""
-    found: Memory = customer.state(ENGINE)
+    found: Memory = customer.states[ENGINE]
     return found
 
 
 def write(customer: Customer) -> Memory:
     """The same, for changing."""
-    found: Memory = customer.touch(ENGINE)
+    customer.dirty = True
+    found: Memory = customer.states[ENGINE]
     return found
 
 

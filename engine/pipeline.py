@@ -269,7 +269,7 @@ class Shard:
         """Have the customers of a committed run at hand; who was not met for longest goes."""
         warm = self._warm
         for cid, customer in customers.items():
-            customer.rest()
+            customer.dirty = False
             warm.pop(cid, None)
             warm[cid] = customer
         while len(warm) > self.warm_max:

@@ -39,7 +39,7 @@ ANY_EVENT: Final = ""  # the name of no event: heard by those who hear all
 
 
 def apply(customer: Customer, event: Event, emit: Emit) -> None:
-    """Fold one event into the facets that hear it; only those are decoded and encoded again.
+    """Fold one event into the facets that hear it; only those are decoded.
 
     A repeated paid, refund or cancel is no fact: it is folded as an event without a name of
     its own, so that neither cart nor windows count it twice.
@@ -47,9 +47,10 @@ def apply(customer: Customer, event: Event, emit: Emit) -> None:
     name = event.name
     if name in ONCE and is_repeat(customer.state("orders"), event):
         name = ANY_EVENT
-    touch = customer.touch
-    for facet in customer.registry.hearing(name):
-        facet.fold(touch(facet.name), event, emit)
+    customer.dirty = True
+    states = customer.states
+    for facet, fold in customer.registry.folds(name):
+        fold(states[facet], event, emit)
 
 
 def merge(mine: Customer, theirs: Customer) -> Customer:

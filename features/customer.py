@@ -1,4 +1,4 @@
-"""A customer in memory: facets decoded when first read, and only touched ones encoded again.
+"""A customer in memory: facets decoded when first read, encoded again once anything is touched.
 
 Must live here: the blob's layout {facet: [version, state]} and the registry of facets.
 Must not: what a facet means. A facet this program does not know is carried as it came.
@@ -9,7 +9,7 @@ from typing import Any, Final, Self, cast
 
 import msgspec
 
-from features.facet import ENCODER, Facet, Feature, StateError
+from features.facet import ENCODER, Facet, Feature, Fold, StateError
 
 Packed = tuple[int, Any]  # a facet's version, and its state: as it came, or as it is now
 _BLOB: Final = msgspec.msgpack.Decoder(dict[str, tuple[int, msgspec.Raw]])
@@ -26,32 +26,59 @@ class Registry:
         self.features: dict[str, Feature] = {
             feature.name: feature for facet in self.facets.values() for feature in facet.features
         }
-        self._hearing: dict[str, tuple[Facet[Any], ...]] = {
+        self._folds: dict[str, tuple[tuple[str, Fold], ...]] = {
             name: self._hear(name)
             for facet in self.facets.values()
             for name in (*(facet.events or ()), *facet.ignores)
         }
-        self._hearing_all = self._hear("")
+        self._folds_of_all = self._hear("")
 
-    def _hear(self, event_name: str) -> tuple[Facet[Any], ...]:
-        return tuple(facet for facet in self.facets.values() if facet.hears(event_name))
+    def _hear(self, event_name: str) -> tuple[tuple[str, Fold], ...]:
+        facets = self.facets.values()
+        return tuple((facet.name, facet.fold) for facet in facets if facet.hears(event_name))
 
-    def hearing(self, event_name: str) -> tuple[Facet[Any], ...]:
-        """The facets that fold an event of this name; an unknown name has those that hear all."""
-        return self._hearing.get(event_name, self._hearing_all)
+    def folds(self, event_name: str) -> tuple[tuple[str, Fold], ...]:
+        """Facet and fold of all that hear this event; an unknown name has those that hear all."""
+        return self._folds.get(event_name, self._folds_of_all)
+
+
+class States(dict[str, Any]):
+    """Facet -> its state, decoded when it is first asked for; the initial one if none is stored."""
+
+    __slots__ = ("_facets", "_packed")
+
+    def __init__(self, packed: dict[str, Packed], facets: Mapping[str, Facet[Any]]) -> None:
+        super().__init__()
+        self._packed = packed
+        self._facets = facets
+
+    def __missing__(self, name: str) -> Any:
+        facet = self._facets[name]
+        packed = self._packed.get(name)
+        if packed is None:
+            state = facet.state()
+        elif packed[0] == facet.version:
+            state = facet.read(packed[1])
+        else:
+            state = facet.upgrade(*packed)
+        self[name] = state
+        return state
 
 
 class Customer:
-    """One customer's state. Not shared between batches; `encode` may be called at any time."""
+    """One customer's state. Not shared between batches; `encode` may be called at any time.
 
-    __slots__ = ("_packed", "_states", "_touched", "cid", "registry")
+    `states` gives each facet's state; who changes one sets `dirty`, so that it will be stored.
+    """
+
+    __slots__ = ("_packed", "cid", "dirty", "registry", "states")
 
     def __init__(self, cid: str, packed: dict[str, Packed], registry: Registry) -> None:
         self.cid = cid
         self.registry = registry
+        self.dirty = False
         self._packed = packed
-        self._states: dict[str, Any] = {}
-        self._touched: dict[str, Any] = {}
+        self.states = States(packed, registry.facets)
 
     @classmethod
     def decode(cls, cid: str, blob: bytes | None, registry: Registry) -> Self:
@@ -65,51 +92,29 @@ class Customer:
 
     def state(self, facet_name: str) -> Any:
         """The facet's state, for reading; the initial one if nothing is stored."""
-        state = self._states.get(facet_name)
-        return self._load(facet_name) if state is None else state
+        return self.states[facet_name]
 
     def touch(self, facet_name: str) -> Any:
-        """The facet's state, for changing: it will be encoded anew."""
-        state = self._states.get(facet_name)
-        if state is None:
-            state = self._load(facet_name)
-        self._touched[facet_name] = state
-        return state
-
-    def _load(self, facet_name: str) -> Any:
-        facet = self.registry.facets[facet_name]
-        packed = self._packed.get(facet_name)
-        if packed is None:
-            state = facet.state()
-        elif packed[0] == facet.version:
-            state = facet.read(packed[1])
-        else:
-            state = facet.upgrade(*packed)
-        self._states[facet_name] = state
-        return state
+        """The facet's state, for changing: the customer will be encoded anew."""
+        self.dirty = True
+        return self.states[facet_name]
 
     def put(self, facet_name: str, state: Any) -> None:
         """Set the facet's state."""
-        self._states[facet_name] = self._touched[facet_name] = state
-
-    @property
-    def dirty(self) -> bool:
-        """Whether anything was touched since it was decoded."""
-        return bool(self._touched)
-
-    def rest(self) -> None:
-        """Its blob has been stored: nothing is touched any more."""
-        self._touched = {}
+        self.dirty = True
+        self.states[facet_name] = state
 
     def clear(self) -> None:
         """Forget everything, unknown facets too."""
-        self._packed = {}
-        self._states = {}
-        self._touched = {}
+        self.dirty = True
+        self._packed.clear()
+        self.states.clear()
 
     def names(self) -> set[str]:
-        """Every facet stored or touched, known to this program or not."""
-        return {*self._packed, *self._touched}
+        """Every facet that is not as it was at first, known to this program or not."""
+        facets = self.registry.facets
+        changed = (name for name, state in self.states.items() if state != facets[name].blank)
+        return {*self._packed, *changed}
 
     def carry(self, other: "Customer", facet_name: str) -> None:
         """Take over the bytes of a facet unknown here, unless there are some already."""
@@ -125,7 +130,9 @@ class Customer:
     def encode(self) -> bytes:
         """The blob, encoded in one go; a facet equal to its initial state takes no room."""
         facets, packed = self.registry.facets, self._packed
-        for name, state in self._touched.items():
+        if not self.dirty:
+            return ENCODER.encode(packed)
+        for name, state in self.states.items():
             facet = facets[name]
             if state == facet.blank:
                 packed.pop(name, None)

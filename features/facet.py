@@ -14,6 +14,7 @@ from features.events import Event
 
 S = TypeVar("S")
 Emit = Callable[[str, dict[str, Any]], None]  # (table, row): a fact for the outbox
+Fold = Callable[[Any, Event, Emit], None]
 FeatureType = Literal["number", "text", "flag", "list"]
 ENCODER: Final = msgspec.msgpack.Encoder()
 

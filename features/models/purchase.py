@@ -48,11 +48,8 @@ def vector(customer: Customer, now: int) -> list[float]:
 
     A facet he has nothing of gives 0 for all its inputs, as its initial state would.
     """
-    state, known = customer.state, customer.names()
-    return [
-        _scaled(read(state(facet), now), is_time) if facet in known else 0.0
-        for facet, read, is_time in _READERS
-    ]
+    states = customer.states
+    return [_scaled(read(states[facet], now), is_time) for facet, read, is_time in _READERS]
 
 
 def _scaled(value: float, is_time: bool) -> float:
