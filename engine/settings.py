@@ -41,6 +41,7 @@ class Settings:
     port: int = 8000
     sources: Path | None = None  # who may send; None: sources.json in the data folder
     webhook: str = ""  # where the webhook channel posts; empty: that channel is off
+    webhook_allow: str = ""  # patterns of the hosts that webhooks may name; empty: as configured
     memory_mb: int = 1024  # Redis' bound in the embedded engine
 
     def __post_init__(self) -> None:
@@ -67,7 +68,9 @@ class Settings:
     def environment(self) -> dict[str, str]:
         """The LAIKE_* variables that make a child process load the same settings."""
         values = {name: getattr(self, name) for name in sorted(_PLAIN)}
-        return {_variable(name): str(value) for name, value in values.items() if value is not None}
+        return {
+            _variable(name): str(value) for name, value in values.items() if value or value == 0
+        }
 
     @property
     def sources_file(self) -> Path:
@@ -111,7 +114,7 @@ _NUMBERS = {
     "memory_mb": (64, 1 << 20),
 }
 _PATHS = ("data", "rules", "sources")
-_TEXTS = ("log", "redis", "clickhouse", "clock", "host", "webhook")
+_TEXTS = ("log", "redis", "clickhouse", "clock", "host", "webhook", "webhook_allow")
 _PLAIN = frozenset([*_NUMBERS, *_PATHS, *_TEXTS])
 _URLS = {
     "log": r"(redis|rediss|unix|kafka)://.+",
@@ -160,6 +163,16 @@ def _read(name: str, text: str) -> int | str | Path:
     return Path(text) if name in _PATHS else text
 
 
+def _shown(address: str) -> str:
+    """An address without what may be a secret in it: user, password, path and query.
+
+    >>> _shown("reddis://:pw@host:1/0?x=y")
+    'reddis://host:1'
+    """
+    scheme, mark, rest = address.rpartition("://")
+    return scheme + mark + re.split(r"[/?#]", rest.rpartition("@")[2])[0]
+
+
 def _faults(told: Settings) -> list[str]:
     faults = []
     for name, (low, high) in _NUMBERS.items():
@@ -169,7 +182,7 @@ def _faults(told: Settings) -> list[str]:
     for name, pattern in _URLS.items():
         value = getattr(told, name)
         if not re.fullmatch(pattern, value):
-            faults.append(f"{name} ({_variable(name)}) is {value!r}: {_SCHEMES[name]}")
+            faults.append(f"{name} ({_variable(name)}) is {_shown(value)!r}: {_SCHEMES[name]}")
     if told.clock not in get_args(Clock):
         faults.append(f"clock (LAIKE_CLOCK) is {told.clock!r}: wall or record")
     if told.worker_index >= told.worker_count:

@@ -6,7 +6,8 @@ goes to the log channel, or to LAIKE_WEBHOOK where that is set. With it:
     {"targets": {"crm": {"url": "https://crm.example/hook", "private": false}},
      "via": {"sms": "crm", "*": "log"}}
 
-`log` is always there, and `webhook` where LAIKE_WEBHOOK is set. A target's signing secret is in
+`log` is always there, and `webhook` where LAIKE_WEBHOOK is set. LAIKE_WEBHOOK_ALLOW, patterns such
+as `*.crm.example`, bounds the hosts that any of them may name. A target's signing secret is in
 `<data>/webhook-<target>.secret`, made on first use; the receiver is given the same text.
 
     ChannelsError   the file cannot work: what, where, and what is allowed
@@ -20,9 +21,10 @@ from pathlib import Path
 
 import msgspec
 
+from sinks.addresses import RefusedAddressError
 from sinks.channels import Channel, Message
 from sinks.logchannel import LogChannel
-from sinks.webhook import RefusedAddressError, WebhookChannel
+from sinks.webhook import WebhookChannel
 
 LOG = "log"
 ANY = "*"
@@ -73,20 +75,25 @@ def read_plan(data: Path, webhook: str = "") -> Plan:
     return plan
 
 
-def open_channels(data: Path, plan: Plan) -> dict[str, tuple[Channel, Callable[[Message], bool]]]:
-    """The channels that something goes to, each with the question which messages are its own."""
+def open_channels(
+    data: Path, plan: Plan, allow: str = ""
+) -> dict[str, tuple[Channel, Callable[[Message], bool]]]:
+    """The channels that something goes to, each with the question which messages are its own.
+
+    `allow` is LAIKE_WEBHOOK_ALLOW; empty: the plan's own hosts.
+    """
     used = {LOG, *plan.via.values()} if ANY not in plan.via else set(plan.via.values())
-    return {name: (_open(name, data, plan), _wants(name, plan)) for name in sorted(used)}
+    hosts = [pattern for pattern in allow.replace(",", " ").split() if pattern]
+    return {name: (_open(name, data, plan, hosts), _wants(name, plan)) for name in sorted(used)}
 
 
-def _open(name: str, data: Path, plan: Plan) -> Channel:
+def _open(name: str, data: Path, plan: Plan, hosts: list[str]) -> Channel:
     if name == LOG:
         return LogChannel(data / "sent.jsonl")
     target = plan.targets[name]
+    secret = _secret(data / f"webhook-{name}.secret")
     try:
-        return WebhookChannel(
-            target.url, _secret(data / f"webhook-{name}.secret"), private=target.private
-        )
+        return WebhookChannel(target.url, secret, private=target.private, allow=hosts)
     except RefusedAddressError as refused:
         raise ChannelsError(f"channel {name!r}: {refused}") from refused
 

@@ -64,7 +64,9 @@ class Relay:
             self._loop(self.archive),
         ]
         plan = read_plan(settings.data, settings.webhook)
-        for name, (channel, wanted) in open_channels(settings.data, plan).items():
+        for name, (channel, wanted) in open_channels(
+            settings.data, plan, settings.webhook_allow
+        ).items():
             tally = self._tally(f"channel-{name}")
             self.first.append(
                 ChannelSink(

@@ -62,5 +62,24 @@ def test_without_a_secret_it_says_how_to_make_one(tmp_path):
         load(tmp_path)
 
 
+def test_an_address_that_cannot_be_is_told_without_its_password_and_path(tmp_path):
+    wrong = {
+        "log": "reddis://:PASSWORD@h:1/0",
+        "redis": ":PASSWORD@h:1",
+        "clickhouse": "tcp://me:PASSWORD@h/x?password=PASSWORD",
+        "webhook": "ftp://h/PASSWORD",
+    }
+    with pytest.raises(SettingsError) as told:
+        Settings(data=tmp_path, secret=SECRET, **wrong)
+    assert "PASSWORD" not in str(told.value)
+    assert "reddis://h:1" in str(told.value)
+
+
+def test_what_is_not_set_is_left_to_the_childs_own_environment(tmp_path):
+    told = Settings(data=tmp_path, secret=SECRET, worker_index=0).environment()
+    assert "LAIKE_WEBHOOK" not in told
+    assert told["LAIKE_WORKER_INDEX"] == "0"
+
+
 def test_a_secret_is_never_shown(tmp_path):
     assert "0123456789" not in repr(Settings(data=tmp_path, secret=SECRET))
