@@ -19,8 +19,10 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from engine.bounds import outbox_bytes, paused
 from engine.lanes import Lane, Lanes
 from engine.log import Log, LogAway
+from engine.measures import MEASURES
 from engine.records import MODEL, RULES, TICK, Append
 from engine.store import Stopped
 
@@ -44,6 +46,7 @@ class Duties:
         *,
         name: str,
         ticking: bool,
+        outbox_bytes_max: int = 0,
         failed: Callable[[BaseException], None],
     ) -> None:
         self._lanes = lanes
@@ -51,6 +54,7 @@ class Duties:
         self._redis = redis
         self._key = f"laike:worker:{name}"
         self._ticking = ticking
+        self._outbox_bytes_max = outbox_bytes_max
         self._failed = failed
         self._watch = Standstill()
         self._beat_at = time.monotonic()
@@ -75,6 +79,7 @@ class Duties:
         """Do everything due at `now` (ms)."""
         lanes = list(self._lanes)
         await self._ask_for_versions(lanes)
+        await self._look_at_outboxes()
         await self._beat(now, lanes)
         if self._ticking and lanes:
             tick = b'{"at":%d}' % now
@@ -101,6 +106,20 @@ class Duties:
         for lane, kind, digest in asking:
             lane.asked[kind] = digest
 
+    async def _look_at_outboxes(self) -> None:
+        """At their bound nothing more is decided until they were carried away: see bounds.py."""
+        if not (most := self._outbox_bytes_max):
+            return
+        size = sum(await outbox_bytes(self._redis, self._log.shards))
+        before = self._lanes.paused
+        now = paused(size, most, before=before)
+        self._lanes.pause(now)
+        if now:
+            MEASURES.count("commits_paused_total", number=PERIOD_SECONDS)
+        if now != before:
+            told = "commits pause until they are carried away" if now else "commits go on"
+            log.warning("the outboxes hold %d of %d bytes: %s", size, most, told)
+
     async def _beat(self, now: int, lanes: list[Lane]) -> None:
         ends = await self._log.ends()
         offsets = {lane.shard.number: lane.shard.next_offset for lane in lanes}
@@ -117,13 +136,17 @@ class Duties:
             "events_per_second": round(more / max(seconds, 0.001), 1),
         }
         await self._redis.set(self._key, json.dumps(told), ex=HEARTBEAT_TTL_SECONDS)
+        await MEASURES.tell(self._redis)
         self._beat_at, self._processed = time.monotonic(), processed
-        if stuck := self._watch.see(offsets, lags, seconds):
+        if self._lanes.paused:
+            self._watch = Standstill()
+        elif stuck := self._watch.see(offsets, lags, seconds):
             self._failed(Stopped(stuck))
 
     async def end(self) -> None:
         """Take the heartbeat away: this worker is gone, not lost."""
         try:
+            await MEASURES.tell(self._redis)
             await self._redis.delete(self._key)
         except (RedisError, OSError):
             return

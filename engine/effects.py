@@ -23,6 +23,7 @@ class Settings:
     shards: int
     secret: bytes
     record_clock: bool = False
+    faults_max: int = 100  # of the last 10,000 records: more, and the worker stops
 
 
 @dataclass(slots=True)

@@ -54,7 +54,9 @@ Failed = Callable[[BaseException], None]
 class Lane:
     """One open shard, what waits for it and the task that feeds it."""
 
-    def __init__(self, shard: Shard, room: asyncio.Event, failed: Failed) -> None:
+    def __init__(
+        self, shard: Shard, room: asyncio.Event, going: asyncio.Event, failed: Failed
+    ) -> None:
         self.shard = shard
         self.expected = shard.next_offset
         self.processed = 0
@@ -64,6 +66,7 @@ class Lane:
         self._filled = asyncio.Event()
         self._idle = asyncio.Event()
         self._room = room
+        self._going = going
         self._failed = failed
         self._task = asyncio.create_task(self._run(), name=f"shard {shard.number}")
 
@@ -104,10 +107,13 @@ class Lane:
     async def _run(self) -> None:
         try:
             while True:
-                while not self._waiting:
+                while not (self._waiting and self._going.is_set()):
                     self._idle.set()
-                    self._filled.clear()
-                    await self._filled.wait()
+                    if not self._waiting:
+                        self._filled.clear()
+                        await self._filled.wait()
+                    await self._going.wait()
+                self._idle.clear()
                 records = self._waiting.popleft()
                 self._room.set()
                 await self.shard.process(records)
@@ -125,6 +131,8 @@ class Lanes:
         self._failed = failed
         self._lanes: dict[int, Lane] = {}
         self._room = asyncio.Event()
+        self._going = asyncio.Event()
+        self._going.set()
         self._closings = 0
         self.changed = asyncio.Event()
 
@@ -154,9 +162,21 @@ class Lanes:
             if self._closings != closings:
                 await shard.close()
                 return None
-            lane = self._lanes[number] = Lane(shard, self._room, self._failed)
+            lane = self._lanes[number] = Lane(shard, self._room, self._going, self._failed)
             self.changed.set()
         return lane.rewind()
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing new is decided for now."""
+        return not self._going.is_set()
+
+    def pause(self, pausing: bool) -> None:
+        """Decide nothing more, or go on; the batches in flight end, what waits is kept."""
+        if pausing:
+            self._going.clear()
+        else:
+            self._going.set()
 
     def put(self, number: int, records: Sequence[Record]) -> int | None:
         """Queue a batch. An offset in answer: fetch again from there, a batch was lost."""

@@ -22,6 +22,7 @@ from features.models.snapshot import BadSnapshot, pack, unpack
 
 WANTED = "laike:model:wanted"
 HISTORY = "laike:models"
+TOLD = "laike:model:told"  # hash: when the last was published (ms, wall), and its figures
 KEPT = 5
 ENTRIES_A_READ = 200
 PUBLISH_EXAMPLES = 200
@@ -119,6 +120,8 @@ class LearnerTask:
              "value": value, "examples": self.model.examples}
             for name, value in self.model.metrics().items()
         ])  # fmt: skip
+        told = {"at": round(time.time() * 1000), **self.model.metrics()}
+        await self._redis.hset(TOLD, mapping=told)
         self._fresh, self._published_at = 0, time.monotonic()
 
     def _is_time(self) -> bool:

@@ -22,7 +22,6 @@ from features.events import BadEvent
 from features.events import decode as decode_event
 
 FAULT_WINDOW = 10_000
-FAULTS_MAX = 100
 BODY_MAX = 32_768
 
 log = logging.getLogger(__name__)
@@ -65,6 +64,12 @@ class Run:
             except Stopped:
                 raise
             except Exception as error:
+                if record.key == LETTER:  # put aside, it would be missed in its sender's order
+                    raise Stopped(
+                        f"shard {self.number}: the letter at offset {record.offset} breaks the "
+                        f"engine ({type(error).__name__}: {error}). Nothing is lost; mend the "
+                        "engine, then start the worker again."
+                    ) from error
                 log.exception("shard %d: record %d is poison", self.number, record.offset)
                 poison[record.offset] = f"{type(error).__name__}: {error}"
                 return False
@@ -155,11 +160,12 @@ class Run:
         effects.skipped.append((record.offset, "quarantined"))
         state.faults = [at for at in state.faults if at > record.offset - FAULT_WINDOW]
         state.faults.append(record.offset)
-        if len(state.faults) > FAULTS_MAX:
+        if len(state.faults) > (most := self.moment.settings.faults_max):
             raise Stopped(
-                f"shard {self.number}: over {FAULTS_MAX} of the last {FAULT_WINDOW} records were "
+                f"shard {self.number}: over {most} of the last {FAULT_WINDOW} records were "
                 f"quarantined, the last for {reason}: {detail}. Nothing is lost; mend the sender "
-                "or the engine, then start the worker again."
+                "or the engine, then start the worker again. To put them all aside instead, start "
+                f"it once with LAIKE_FAULTS_MAX={FAULT_WINDOW}."
             )
 
     def add_counts(self) -> None:
@@ -168,6 +174,9 @@ class Run:
         for row in self.effects.decisions:
             what = f"{row['result']}:{row['rule']}"
             did[what] = did.get(what, 0) + 1
+            if row["held"] == "error":
+                failed = f"error/{row['rule']}"  # no colon: it is no further result
+                did[failed] = did.get(failed, 0) + 1
         for what, number in did.items():
             done[what] = done.get(what, 0) + number
 

@@ -43,6 +43,8 @@ class Settings:
     webhook: str = ""  # where the webhook channel posts; empty: that channel is off
     webhook_allow: str = ""  # patterns of the hosts that webhooks may name; empty: as configured
     memory_mb: int = 1024  # Redis' bound in the embedded engine
+    outbox_mb: int = 256  # of all outboxes together: beyond it commits pause, ingest says 429
+    faults_max: int = 100  # records quarantined of a shard's last 10,000 before a worker stops
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, all of it at once."""
@@ -112,6 +114,8 @@ _NUMBERS = {
     "worker_count": (1, 1024),
     "port": (0, 65535),
     "memory_mb": (64, 1 << 20),
+    "outbox_mb": (1, 1 << 20),
+    "faults_max": (0, 10_000),
 }
 _PATHS = ("data", "rules", "sources")
 _TEXTS = ("log", "redis", "clickhouse", "clock", "host", "webhook", "webhook_allow")

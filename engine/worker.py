@@ -29,6 +29,7 @@ from engine.logs import faust_kafka, faust_redis, open_log
 from engine.logs.batches import BATCH_RECORDS, batch_topic
 from engine.logs.kafka import Address, WrongLog
 from engine.logs.lease import Lease
+from engine.measures import MEASURES
 from engine.settings import Settings
 from engine.store import Fenced, Stopped
 from engine.stores.redis import RedisStore
@@ -71,6 +72,7 @@ class App(faust.App):
             self.redis,
             name=self._worker_name,
             ticking=not record,
+            outbox_bytes_max=0 if record else settings.outbox_mb << 20,
             failed=self.failed,
         )
         super().__init__(
@@ -109,6 +111,8 @@ class App(faust.App):
     def failed(self, error: BaseException) -> None:
         """This process must end; the first reason counts."""
         if not self.failure.done():
+            if isinstance(error, Fenced):
+                MEASURES.count("fenced_commits_total")
             self.failure.set_result(error)
 
     def _new_transport(self) -> Any:
@@ -230,6 +234,7 @@ def pipeline_shards(settings: Settings) -> MakeShard:
                 shards=settings.shards,
                 secret=settings.secret,
                 record_clock=settings.clock == "record",
+                faults_max=settings.faults_max,
             ),
             store,
         )

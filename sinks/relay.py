@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from engine.log import Log
+from engine.measures import MEASURES
 from engine.settings import Settings
 from sinks.archive import Archive
 from sinks.channels_setup import open_channels, read_plan
@@ -77,7 +78,12 @@ class Relay:
         streams = {OUTBOX: [one.name for one in self.first], OUTCOMES: [self.last.name]}
         self.streams = streams
         self.trimmer = Trimmer(
-            redis, log, self.shards, streams, keep_seconds=0 if record else KEEP_SECONDS
+            redis,
+            log,
+            self.shards,
+            streams,
+            keep_seconds=0 if record else KEEP_SECONDS,
+            outbox_bytes_max=settings.outbox_mb << 20,
         )
 
     def _tally(self, name: str) -> Tally:
@@ -149,6 +155,7 @@ class Relay:
                 for tally, written in told:
                     tally.written += written
                 raise
+            await MEASURES.tell(self.redis)
         except (RedisError, OSError) as away:
             _log.debug("nothing told: %s", away)
 

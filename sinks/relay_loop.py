@@ -21,6 +21,7 @@ from typing import Protocol, TypeVar
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from engine.measures import MEASURES
 from sinks.outbox import Entry, EntryId, Reader, last_of
 
 WAIT_MS = 200
@@ -48,6 +49,7 @@ class Tally:
     def failed(self, error: BaseException) -> None:
         """Note an attempt that failed; the first of a row is logged, a fault of ours always."""
         self.failing += 1
+        MEASURES.count("relay_retries_total", self.name)
         self.last_error = f"{type(error).__name__}: {error}"[:500]
         self.last_error_at = int(time.time() * 1000)
         expected = isinstance(error, (Away, RedisError, OSError))

@@ -14,6 +14,7 @@ import orjson
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from engine.measures import MEASURES
 from sinks import clickhouse
 from sinks.latency import Latency
 from sinks.outbox import OUTBOX, OUTCOMES, Entry
@@ -102,6 +103,7 @@ class Decisions:
         now = int(time.time() * 1000)
         for _, entry in read:
             self.latency.note(entry.decisions, entry.committed_at, now)
+            MEASURES.observe("commit_to_row_seconds", (now - entry.committed_at) / 1000)
         return written
 
 

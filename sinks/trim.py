@@ -7,7 +7,8 @@ Must live here: whose cursor counts, how long a young entry is kept. Must not: m
     outcomes to the cursor of the sink that reads it
 
 An entry of the outbox is kept 15 minutes after it could go, so that ClickHouse can be given again
-what it lost when it fell; not in record time, and not when Redis is half full.
+what it lost when it fell; not in record time, and not when Redis is half full or the outboxes are
+at half their bound.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from engine.bounds import LET_GO_AT, outbox_bytes
 from engine.log import Log, LogAway
 from sinks.outbox import OUTBOX, START, EntryId, Reader, cursor_key, next_key, stream_key
 from sinks.relay_loop import stopped_within
@@ -41,12 +43,14 @@ class Trimmer:
         sinks: Mapping[str, Sequence[str]],
         *,
         keep_seconds: float = KEEP_SECONDS,
+        outbox_bytes_max: int = 0,
     ) -> None:
         self.redis = redis
         self.log = log
         self.shards = shards
         self.sinks = sinks
         self.keep_seconds = keep_seconds
+        self.outbox_bytes_max = outbox_bytes_max
         self._passed: deque[tuple[float, list[EntryId]]] = deque()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -101,7 +105,7 @@ class Trimmer:
 
     async def _old_enough(self, passed: list[EntryId], now: float) -> list[EntryId]:
         """Of what may go, what could have gone `keep_seconds` ago already."""
-        if not self.keep_seconds or await self._fullness() >= FULL_AT:
+        if not self.keep_seconds or await self._short_of_room():
             self._passed.clear()
             return passed
         self._passed.append((now, passed))
@@ -109,6 +113,13 @@ class Trimmer:
         while self._passed and now - self._passed[0][0] >= self.keep_seconds:
             old = self._passed.popleft()[1]
         return old
+
+    async def _short_of_room(self) -> bool:
+        if await self._fullness() >= FULL_AT:
+            return True
+        most = self.outbox_bytes_max
+        sizes = await outbox_bytes(self.redis, self.shards) if most else []
+        return bool(most) and sum(sizes) >= most * LET_GO_AT
 
     async def _fullness(self) -> float:
         memory = await self.redis.info("memory")

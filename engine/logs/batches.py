@@ -13,6 +13,7 @@ from faust.transport.producer import Producer
 from faust.types.tuples import TP, ConsumerMessage
 
 from engine.lanes import Lanes
+from engine.measures import MEASURES
 from engine.records import Record
 
 BATCH_RECORDS: Final = 1000
@@ -70,6 +71,7 @@ class BatchConsumer:
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Faust goes on to seek, by which our shards are opened."""
         self._mine = frozenset(assigned)
+        MEASURES.count("rebalances_total")
         await super().on_partitions_assigned(assigned, generation_id)  # type: ignore[misc]
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:

@@ -16,6 +16,7 @@ from engine.store import Commit, Position, Prefetched, Stopped, StoreAway
 
 # A script's unpack takes fewer than 8,000 values; the slices below stay far from it.
 VALUES_MAX = 3_000
+AWAY = ("OOM", "LOADING", "BUSY", "MISCONF", "READONLY", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN")
 
 _COMMIT = """
 local owner, next = unpack(redis.call('MGET', KEYS[1], KEYS[2]))
@@ -106,7 +107,7 @@ class RedisStore:
         except (RedisGone, RedisSlow) as error:
             raise StoreAway(str(error)) from error
         except ResponseError as error:
-            if str(error).startswith(("OOM", "LOADING", "BUSY", "MISCONF", "READONLY")):
+            if str(error).startswith(AWAY):
                 raise StoreAway(str(error)) from error
             raise
 
