@@ -150,7 +150,10 @@ def noted(journey: Journey) -> list[tuple[str, int, list[str]]]:
 
 def seen_before(seen: Seen, event_id: bytes) -> bool:
     """Whether an event with this hash has been applied within the window."""
-    return _holds(seen.young, event_id) or _holds(seen.old, event_id)
+    young, old = seen.young, seen.old
+    if event_id not in young and event_id not in old:
+        return False  # nor across the border of two, which the search below sees
+    return _holds(young, event_id) or _holds(old, event_id)
 
 
 def _holds(generation: bytes, event_id: bytes) -> bool:

@@ -13,10 +13,10 @@ from engine.journal import (
     COUNTED_SUBJECTS_MAX,
     FIRED_MAX,
     OPEN_MAX,
+    SEPARATOR,
     Instance,
     memory,
     note,
-    noted,
     write,
 )
 from features.customer import Customer
@@ -34,11 +34,12 @@ def listen(customer: Customer, event: Event, moment: Moment, effects: Effects) -
     if ears is None:
         return
     journey = write(customer).journey
-    if ears.watched:
-        subjects = subjects_in(event)
+    if ears.watchers:
+        subjects = subjects_in(event, ears.kinds)
         note(journey, event.name, subjects, event.at)
         for instance in list(journey.open):
-            _heed(customer, instance, event, subjects, ears.names, moment, effects)
+            if instance.rule in ears.watchers:
+                _heed(customer, instance, event, subjects, ears.names, moment, effects)
     for rule in ears.silenced:
         if event.at > abs(journey.silent.get(rule.name, 0)):
             journey.silent[rule.name] = event.at
@@ -48,13 +49,13 @@ def listen(customer: Customer, event: Event, moment: Moment, effects: Effects) -
         _trigger(customer, rule, event, moment, effects)
 
 
-def subjects_in(event: Event) -> list[str]:
-    """The ids of carts, orders and products that an event carries, as `kind:id`."""
+def subjects_in(event: Event, kinds: frozenset[str]) -> list[str]:
+    """The ids of carts, orders and products (if among `kinds`) of an event, as `kind:id`."""
     properties, found = event.properties, []
     for name, kind in SUBJECTS.items():
-        if name in properties:
+        if kind in kinds and name in properties:
             found.append(f"{kind}:{properties[name]}")
-    products = properties.get("products")
+    products = properties.get("products") if "product" in kinds else None
     if not products:
         return found
     found += [
@@ -231,15 +232,14 @@ def _advance(
 
 def _last(customer: Customer, rule: Rule, instance: Instance, wait: Wait, at: int) -> int:
     """When the customer last did one of the wait's `since_last` events, up to `at`; else 0."""
-    journey = memory(customer).journey
-    return max(
-        (
-            time
-            for name, time, subjects in noted(journey)
-            if name in wait.since_last and time <= at and concerns(rule, instance.subject, subjects)
-        ),
-        default=0,
-    )
+    latest = 0
+    if wait.since_last:
+        for key, time in memory(customer).journey.recent.items():
+            if latest < time <= at:
+                name, *subjects = key.split(SEPARATOR)
+                if name in wait.since_last and concerns(rule, instance.subject, subjects):
+                    latest = time
+    return latest
 
 
 def _close(customer: Customer, instance: Instance) -> None:

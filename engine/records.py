@@ -5,6 +5,8 @@ Must live here: names every reader and writer of the log shares. Must not: IO, d
 
 from typing import NamedTuple
 
+import msgspec
+
 TICK = b"!tick"
 LETTER = b"!letter"
 RULES = b"!rules"
@@ -12,7 +14,7 @@ MODEL = b"!model"
 REJECTED = b"!rejected"
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One entry of a shard's log; `log_time` in ms UTC, given by the log and never going back."""
 
     offset: int

@@ -47,9 +47,9 @@ def fold(affinity: Affinity, event: Event, emit: Emit) -> None:  # noqa: ARG001 
             if lead < WEIGHT_MIN:
                 return
         if category:
-            _add(affinity.categories, short(category), lead)
+            _add(affinity.categories, category, lead)
         if brand:
-            _add(affinity.brands, short(brand), lead)
+            _add(affinity.brands, brand, lead)
 
 
 def _lead(affinity: Affinity, at: int) -> float:
@@ -76,6 +76,8 @@ def _move(affinity: Affinity, landmark: int) -> None:
 
 def _add(weights: dict[str, float], name: str, weight: float) -> None:
     """Add the weight; a newcomer takes the place of the lightest, else it could never grow."""
+    if name not in weights:
+        name = short(name)
     if name in weights:
         weights[name] += weight
         return

@@ -23,8 +23,9 @@ def fold(products: Products, event: Event, emit: Emit) -> None:  # noqa: ARG001 
     product_id = event.properties.get("product_id")
     if not product_id:
         return
-    product_id = short(product_id)
     viewed = products.viewed
+    if product_id not in viewed:
+        product_id = short(product_id)
     times = viewed.get(product_id)
     if times is None:
         viewed[product_id] = [event.at]

@@ -40,24 +40,28 @@ def fold(seen: Seen, event: Event, emit: Emit) -> None:  # noqa: ARG001 - a fold
     if is_last:
         seen.last = at
     if channel and channel != SERVER:
-        channel = short(channel)
-        _count(seen.channels, channel, 1)
+        channel = _count(seen.channels, channel)
         if is_last or not seen.last_channel:
             seen.last_channel = channel
         if is_first or not seen.first_channel:
             seen.first_channel = channel
     if device:
-        device = short(device)
-        _count(seen.devices, device, 1)
+        device = _count(seen.devices, device)
         if is_last or not seen.last_device:
             seen.last_device = device
         if is_first or not seen.first_device:
             seen.first_device = device
 
 
-def _count(kinds: dict[str, int], name: str, times: int) -> None:
+def _count(kinds: dict[str, int], name: str, times: int = 1) -> str:
+    """Count the name if there is room; the name as it is kept."""
+    if name in kinds:
+        kinds[name] += times
+        return name
+    name = short(name)
     if name in kinds or len(kinds) < KINDS_MAX:
         kinds[name] = kinds.get(name, 0) + times
+    return name
 
 
 def merge(mine: Seen, theirs: Seen) -> Seen:

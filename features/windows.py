@@ -42,9 +42,12 @@ class Windows(msgspec.Struct, array_like=True):
 def fold(windows: Windows, event: Event, emit: Emit) -> None:  # noqa: ARG001 - a fold's shape
     """Count the event in its three buckets."""
     at, name = event.at, event.name
-    fine = _bucket(windows.fine, at // FINE_MS, SPANS[0])
-    hour = _bucket(windows.hours, at // HOUR_MS, SPANS[1])
-    coarse = _bucket(windows.coarse, at // COARSE_MS, SPANS[2])
+    number = at // FINE_MS
+    fine = windows.fine.get(number) or _new(windows.fine, number, SPANS[0])
+    number = at // HOUR_MS
+    hour = windows.hours.get(number) or _new(windows.hours, number, SPANS[1])
+    number = at // COARSE_MS
+    coarse = windows.coarse.get(number) or _new(windows.coarse, number, SPANS[2])
     if name == "Product Viewed":
         fine.views += 1
         hour.views += 1
@@ -61,12 +64,10 @@ def fold(windows: Windows, event: Event, emit: Emit) -> None:  # noqa: ARG001 - 
             counts.spend = min(counts.spend + amount, MINOR_MAX)
 
 
-def _bucket(buckets: dict[int, Counts], number: int, span: int) -> Counts:
-    """The bucket, made if it is new; those a span behind the latest go, this one perhaps too."""
-    counts = buckets.get(number)
-    if counts is None:
-        counts = buckets[number] = Counts()
-        _trim(buckets, span)
+def _new(buckets: dict[int, Counts], number: int, span: int) -> Counts:
+    """A new bucket; those a span behind the latest go, this one perhaps too."""
+    counts = buckets[number] = Counts()
+    _trim(buckets, span)
     return counts
 
 

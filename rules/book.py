@@ -49,7 +49,8 @@ class Ears(NamedTuple):
     names: frozenset[str]  # the event's own, and the other name of the same fact
     triggered: tuple[Rule, ...]
     silenced: tuple[Rule, ...]
-    watched: bool
+    watchers: frozenset[str]  # rules whose open instances it may touch
+    kinds: frozenset[str]  # what those are once per: the only ids of it that they ask for
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,17 @@ class Book:
         names = PAID if name in PAID else frozenset((name,))
         triggered = self.by_event.get(name, ())
         silenced = tuple(rule for rule in self.inactive if _breaks(rule, names))
-        watched = not self.watched.isdisjoint(names)
-        if not (triggered or silenced or watched):
+        watchers: tuple[Rule, ...] = ()
+        if not self.watched.isdisjoint(names):
+            waiting = (rule for rule in self.rules.values() if rule.status != "draft")
+            watchers = tuple(r for r in waiting if not watched_names(r).isdisjoint(names))
+        if not (triggered or silenced or watchers):
             return None
-        return Ears(names, triggered, silenced, watched)
+        return Ears(
+            names, triggered, silenced,
+            frozenset(rule.name for rule in watchers),
+            frozenset(rule.once_per for rule in watchers),
+        )  # fmt: skip
 
     @classmethod
     def of(
