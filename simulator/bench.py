@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-BENCHES = ("throughput", "kafka", "memory")
+BENCHES = ("throughput", "kafka", "memory", "http")
 
 
 class UnknownBench(ValueError):  # noqa: N818 - said of what was typed

@@ -1,7 +1,8 @@
-"""What a customer costs in Redis: blob and place among the timers, by MEMORY USAGE.
+"""What a customer costs in Redis: blob, place among the timers and indexes, by MEMORY USAGE.
 
-Must live here: the sum over all shards. Must not: log and outbox, which are trimmed. The stream is
-the made-up shop's; LAIKE_BENCH_DATA names the folder of a replay to be measured instead.
+Must live here: the sum over every key of the shards but log and outbox, which are trimmed. Must
+not: what is held once an installation. The stream is the made-up shop's; LAIKE_BENCH_DATA names the
+folder of a replay to be measured instead.
 """
 
 import asyncio
@@ -13,7 +14,9 @@ from redis import Redis
 from rich.console import Console
 
 from engine.logs import redis_server
+from engine.stores.redis import keys
 from simulator.benches.parts import SHARDS, fill, last_line, made_up, place, program
+from sinks.outbox import OUTBOX, OUTCOMES, stream_key
 
 EVENTS = 60_000
 
@@ -43,14 +46,26 @@ def _of_folder(data: Path) -> dict[str, Any]:
 
 
 def _sum(redis: Any) -> dict[str, Any]:
-    customers = total = 0
+    customers = blobs = others = 0
     for shard in range(SHARDS):
-        names = list(redis.scan_iter(f"{{s{shard}}}:c:*", count=1_000))
-        customers += len(names)
-        for start in range(0, len(names), 1_000):
+        names = list(redis.scan_iter(f"{{s{shard}}}:*", count=1_000))
+        held = [name for name in names if name not in _streams(shard)]
+        whose = [name.startswith(keys(shard)["customer"].encode()) for name in held]
+        for start in range(0, len(held), 1_000):
             pipe = redis.pipeline(transaction=False)
-            for name in names[start : start + 1_000]:
-                pipe.memory_usage(name)
-            total += sum(pipe.execute())
-        total += redis.memory_usage(f"{{s{shard}}}:timers", samples=0) or 0
-    return {"bytes_a_customer": round(total / max(customers, 1)), "customers": customers}
+            for name in held[start : start + 1_000]:
+                pipe.memory_usage(name, samples=0)
+            sizes = pipe.execute()
+            of_customers = sum(s for s, his in zip(sizes, whose[start:], strict=False) if his)
+            blobs += of_customers
+            others += sum(sizes) - of_customers
+        customers += sum(whose)
+    return {
+        "bytes_a_customer": round((blobs + others) / max(customers, 1)),
+        "of_these_blobs": round(blobs / max(customers, 1)),
+        "customers": customers,
+    }
+
+
+def _streams(shard: int) -> frozenset[bytes]:
+    return frozenset(stream_key(shard, name).encode() for name in ("log", OUTBOX, OUTCOMES))

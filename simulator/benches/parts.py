@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,15 +80,21 @@ def made_up(events: int, customers: int = 4_000) -> list[Append]:
     return records[:events]
 
 
-async def fill(where: Place, records: Sequence[Append], log_url: str | None = None) -> None:
-    """Publish the shipped rules; append their version and the records, if there are any."""
+def publish_rules(where: Place) -> str:
+    """Have the body of the shipped rules in Redis; their hash."""
     book = load_book(RULES_FOLDER)
     where.redis.set(f"laike:rules:{book.hash}", orjson.dumps(dict(book.sources)))
+    return book.hash
+
+
+async def fill(where: Place, records: Sequence[Append], log_url: str | None = None) -> None:
+    """Publish the shipped rules; append their version and the records, if there are any."""
+    digest = publish_rules(where)
     for shard in range(SHARDS):
         where.redis.set(f"{{s{shard}}}:clock", START + 365 * DAY)
     redis = AsyncRedis.from_url(where.url)
     log = open_log(log_url or where.url, redis=redis, shards=SHARDS, record=True)
-    first = orjson.dumps({"hash": book.hash})
+    first = orjson.dumps({"hash": digest})
     try:
         if records:
             await log.append([Append(shard, RULES, first, START) for shard in range(SHARDS)])
@@ -99,13 +105,16 @@ async def fill(where: Place, records: Sequence[Append], log_url: str | None = No
         await redis.aclose()
 
 
-def program(module: str, *arguments: str, environment: dict[str, str]) -> "subprocess.Popen[str]":
-    """Start `python -m module` of this project, its last line of output being JSON."""
-    return subprocess.Popen(
-        [sys.executable, "-m", module, *arguments], env={**os.environ, **environment},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=redis_server.die_with_parent,  # noqa: PLW1509 - one prctl, no Python locks there
-    )  # fmt: skip
+def program(
+    module: str, *arguments: str, environment: dict[str, str], output: Path | None = None
+) -> "subprocess.Popen[str]":
+    """Start `python -m module` of this project; what it says goes to pipes, or to `output`."""
+    with output.open("w") if output else nullcontext(subprocess.PIPE) as to:
+        return subprocess.Popen(
+            [sys.executable, "-m", module, *arguments], env={**os.environ, **environment},
+            stdout=to, stderr=to, text=True,
+            preexec_fn=redis_server.die_with_parent,  # noqa: PLW1509 - one prctl
+        )  # fmt: skip
 
 
 def last_line(process: "subprocess.Popen[str]", seconds: float) -> dict[str, float]:
@@ -120,3 +129,14 @@ def last_line(process: "subprocess.Popen[str]", seconds: float) -> dict[str, flo
 def median(values: Sequence[float]) -> float:
     """The median, to three figures."""
     return float(f"{statistics.median(values):.3g}")
+
+
+def percentile(ordered: Sequence[float], percent: int) -> float | None:
+    """Of values in order, to a tenth; None of none.
+
+    >>> percentile(range(1, 101), 99)
+    99.0
+    """
+    if not ordered:
+        return None
+    return round(float(ordered[(len(ordered) - 1) * percent // 100]), 1)
