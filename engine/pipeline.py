@@ -34,7 +34,7 @@ CUSTOMERS_MAX = 900  # in one commit: a blob and a timer each stay under the sto
 RECORDS_MAX = 1_000
 WARM_MAX = 1_000  # customers a shard keeps decoded between commits, about 10 KB each
 DUE_MAX = 500
-PAUSE_SECONDS_MAX = 2.0
+PAUSE_SECONDS, PAUSE_SECONDS_MAX = 0.05, 2.0
 
 log = logging.getLogger(__name__)
 _state = msgspec.msgpack.Encoder()
@@ -56,6 +56,7 @@ class Shard:
         self._scorer: Scorer | None = None
         self._warm: dict[str, Customer] = {}  # as committed, met last at the end
         self.warm_max = WARM_MAX
+        self.sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     @property
     def next_offset(self) -> int:
@@ -233,12 +234,15 @@ class Shard:
 
     async def _settle(self, commit: Commit) -> None:
         """Commit; when the answer is lost, read where the shard stands before doing it again."""
+        pause = PAUSE_SECONDS
         while True:
             try:
                 if await self._store.commit(commit):
                     return
             except StoreAway as away:
                 log.warning("shard %d: the store is away (%s)", self.number, away)
+                await self.sleep(pause)  # a full store refuses commits, yet can be read
+                pause = min(PAUSE_SECONDS_MAX, pause * 2)
             found = await self._patiently(lambda: self._store.prefetch(self.number, []))
             if found.owner != self._token:
                 raise Fenced(f"shard {self.number} has another owner now")
@@ -249,13 +253,13 @@ class Shard:
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask until the world answers."""
-        pause = 0.05
+        pause = PAUSE_SECONDS
         while True:
             try:
                 return await ask()
             except StoreAway as away:
                 log.warning("shard %d: the store is away (%s)", self.number, away)
-                await asyncio.sleep(pause)
+                await self.sleep(pause)
                 pause = min(PAUSE_SECONDS_MAX, pause * 2)
 
     async def _customers(self, names: list[str]) -> dict[str, Customer]:
