@@ -42,6 +42,8 @@ class Settings:
     sources: Path | None = None  # who may send; None: sources.json in the data folder
     webhook: str = ""  # where the webhook channel posts; empty: that channel is off
     webhook_allow: str = ""  # patterns of the hosts that webhooks may name; empty: as configured
+    keys: str = ""  # the Redis of the customers' keys; empty: keys.db in the data folder
+    master_key_file: Path | None = None  # what wraps them; None: master.key in the data folder
     memory_mb: int = 1024  # Redis' bound in the embedded engine
     outbox_mb: int = 256  # of all outboxes together: beyond it commits pause, ingest says 429
     faults_max: int = 100  # records quarantined of a shard's last 10,000 before a worker stops
@@ -117,20 +119,22 @@ _NUMBERS = {
     "outbox_mb": (1, 1 << 20),
     "faults_max": (0, 10_000),
 }
-_PATHS = ("data", "rules", "sources")
-_TEXTS = ("log", "redis", "clickhouse", "clock", "host", "webhook", "webhook_allow")
+_PATHS = ("data", "rules", "sources", "master_key_file")
+_TEXTS = ("log", "redis", "clickhouse", "clock", "host", "webhook", "webhook_allow", "keys")
 _PLAIN = frozenset([*_NUMBERS, *_PATHS, *_TEXTS])
 _URLS = {
     "log": r"(redis|rediss|unix|kafka)://.+",
     "redis": r"(redis|rediss|unix)://.+",
     "clickhouse": r"https?://[^/]+(/\w+)?/?",
     "webhook": r"(https?://.+)?",
+    "keys": r"((redis|rediss|unix)://.+)?",
 }
 _SCHEMES = {
     "log": "redis://host:port, unix:///path or kafka://host:port",
     "redis": "redis://host:port or unix:///path",
     "clickhouse": "http://host:port",
     "webhook": "http(s)://…",
+    "keys": "redis://host:port or unix:///path",
 }
 
 
