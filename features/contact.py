@@ -126,7 +126,7 @@ def fold(contact: Contact, event: Event, emit: Emit) -> None:  # noqa: ARG001 - 
     """Keep the latest of each kind; a value that is not sealed is none."""
     _take(contact, event.traits, event.at)
     _take(contact, event.properties, event.at)
-    if b"enc:v1:" in event.context:
+    if b"enc:v1:" in bytes(event.context):
         context = orjson.loads(event.context)
         _take(contact, context.get("traits"), event.at)
         device = context.get("device")
