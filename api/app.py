@@ -17,6 +17,7 @@ from api import bootstrap, health, ingest_docs
 from api.clocks import wall
 from api.ingest import Door
 from api.refusals import Refused
+from api.sealing import Sealing
 from api.sources import Sources
 from engine.log import Log
 
@@ -31,6 +32,7 @@ class Deps:
     sources: Sources
     clock: Callable[[], int] = wall
     refresh: Callable[[], Awaitable[None]] | None = None  # the clock, before each call
+    sealing: Sealing | None = None  # of contacts, at the door
     checks: health.Checks = field(default_factory=health.Checks)
     origins: tuple[str, ...] = ("*",)  # pages that may send: `*` or a list of https://host
     routers: Sequence[APIRouter] = ()  # the faces beside ingest
@@ -39,7 +41,7 @@ class Deps:
 
 def create_app(deps: Deps) -> FastAPI:
     """The application, ready to be served."""
-    door = Door(deps.log, deps.sources, deps.clock, deps.refresh)
+    door = Door(deps.log, deps.sources, deps.clock, deps.refresh, deps.sealing)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

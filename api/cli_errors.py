@@ -13,6 +13,8 @@ FAILED: dict[str, tuple[str, ...]] = {
     "api.up_folder": ("FolderError",),
     "engine.logs.redis_server": ("RedisFailed",),
     "engine.log": ("LogAway",),
+    "engine.keystores": ("KeysAway",),
+    "engine.masterkey": ("MasterKeyError",),
     "engine.logs.kafka": ("WrongLog",),
     "engine.store": ("StoreAway", "Stopped"),
     "api.sources": ("SourcesError",),

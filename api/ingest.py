@@ -19,6 +19,7 @@ from api import body
 from api.appends import Appends
 from api.items import Intake, items_of
 from api.refusals import Refused
+from api.sealing import Sealing
 from api.sources import Sender, Sources, key_of_basic
 from engine.log import Log, LogAway, LogFull
 
@@ -49,11 +50,13 @@ class Door:
         sources: Sources,
         clock: Callable[[], int],
         refresh: Callable[[], Awaitable[None]] | None = None,
+        sealing: Sealing | None = None,
     ) -> None:
         self._shards = log.shards
         self._sources = sources
         self._clock = clock
         self._refresh = refresh
+        self._sealing = sealing
         self._appends = Appends(log)
         self._held_bytes = 0  # of bodies whose requests are not answered yet
         self.counts: Counter[str] = Counter()  # accepted, rejected, and refusals by code
@@ -106,12 +109,16 @@ class Door:
         intake = Intake(sender, self._shards, self._clock(), size)
         if kind != "batch":
             _spend(sender, 1)
+            if self._sealing:
+                await self._sealing.call(call)
             record = intake.call(kind, call)
             await self._appends.add((record,))
             self.counts["accepted"] += 1
             return
         items = items_of(call, size)
         _spend(sender, len(items))
+        if self._sealing:
+            await self._sealing.batch(call, items)
         records = intake.batch(call, items)
         while part := list(islice(records, SLICE_ITEMS)):
             await self._appends.add(part)

@@ -5,6 +5,7 @@ Going down, the door closes first, then what runs beside it, then the connection
 """
 
 import asyncio
+import functools
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -14,10 +15,15 @@ import uvicorn
 from fastapi import APIRouter, FastAPI
 from redis.asyncio import Redis
 
+from api import metrics
 from api.app import Deps, create_app
+from api.bounds import BoundedLog
+from api.checks import log_answers
 from api.clocks import WorldClock, wall
-from api.health import Check, Checks
+from api.health import Checks
+from api.sealing import Sealing
 from api.sources import Sources, ensure_sources
+from engine.keys import open_keys
 from engine.log import Log
 from engine.logs import open_log
 from engine.settings import Settings
@@ -28,21 +34,20 @@ BACKLOG = 2048
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 Background = Callable[[], Awaitable[None]]
+MakeChecks = Callable[[Settings, Log, Redis], Checks]
 
 
 async def serve(
     settings: Settings,
     *,
     background: Sequence[Background] = (),
-    useful: dict[str, Check] | None = None,
-    needed: dict[str, Check] | None = None,
-    alive: dict[str, Check] | None = None,
+    make_checks: MakeChecks | None = None,
     routers: Sequence[APIRouter] = (),
 ) -> None:
     """Serve until SIGTERM or SIGINT; raises what a `background` task raised.
 
-    `background` runs beside the door (relay, archiver, learner). `needed` and `useful` are asked
-    by /readyz beside the log: away means not ready, or degraded. `alive` is asked by /healthz.
+    `background` runs beside the door (relay, archiver, learner). `make_checks` says what /readyz
+    and /healthz ask; without it, the log alone.
     """
     async with AsyncExitStack() as held:
         redis = Redis.from_url(settings.redis)
@@ -57,11 +62,23 @@ async def serve(
         if settings.clock == "record":
             clock = world = WorldClock.of(redis)
             refresh = world.refresh
-        all_needed = {"log": _log_check(log)} | (needed or {})
-        checks = Checks(alive=alive or {}, needed=all_needed, useful=useful or {})
+        if make_checks:
+            checks = make_checks(settings, log, redis)
+        else:
+            checks = Checks(needed={"log": functools.partial(log_answers, log)})
+        numbers = metrics.router(settings, log, redis, checks)
         sources = open_sources(settings)
+        keys = open_keys(settings)
+        held.push_async_callback(keys.close)
+        door = BoundedLog(log, redis, 0 if settings.clock == "record" else settings.outbox_mb << 20)
         deps = Deps(
-            log=log, sources=sources, clock=clock, refresh=refresh, checks=checks, routers=routers
+            log=door,
+            sources=sources,
+            clock=clock,
+            refresh=refresh,
+            checks=checks,
+            sealing=Sealing(keys),
+            routers=[numbers, *routers],
         )
         await run(create_app(deps), settings.host, settings.port, beside)
 
@@ -135,10 +152,3 @@ def listen(host: str, port: int) -> socket.socket:
         told = f"cannot listen on {host} port {port}: {taken.strerror}"
         raise OSError(taken.errno, told) from None
     return door
-
-
-def _log_check(log: Log) -> Check:
-    async def check() -> None:
-        await log.ends()
-
-    return check

@@ -4,7 +4,7 @@ Must live here: which fields are contact fields, where they stand in a call, wha
 Must not: keys, ciphers; whoever seals is handed in. The closed list, beside it where it is looked
 for: traits, context.traits and properties (CONTACTS; in traits a `name` too, which elsewhere is a
 product's or a page's), context (CONTEXT) and context.device (DEVICE). A user agent, a place and a
-screen's size are no contact. Of a birthday the month and the day stay readable, as `birthday_md` (MMDD).
+screen's size are no contact. Of a birthday the month and the day stay readable: `birthday_md`.
 """
 
 import re

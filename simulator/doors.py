@@ -18,7 +18,7 @@ import orjson
 from engine.log import Log, LogAway
 from engine.records import REJECTED, Append
 from engine.shards import partition
-from features import events
+from features import contact, events
 from simulator.habits import iso
 from simulator.stepping import AWAY_SECONDS_MAX, append
 
@@ -111,8 +111,11 @@ def to_record(
 ) -> Append:
     """The item as a record of the log; a bad one as a rejected record, so that it is not lost.
 
-    What is told of the past was received when it happened, at the latest at `received_at`.
+    What is told of the past was received when it happened, at the latest at `received_at`. The
+    log holds no contact in plain: a file's are left out, and can come in by /v1/import.
     """
+    if contact.carries(item):
+        item = contact.sealed(item, lambda _: contact.REMOVED)
     try:
         event = events.parse(item, source=source, received_at=received_at)
     except events.BadEvent as bad:
