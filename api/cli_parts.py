@@ -17,9 +17,10 @@ import redis
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from redis.asyncio import Redis
 
-from api.health import Check
+from api.checks import checks_of
 from api.server import serve
 from api.up_rules import Rules
+from engine.ending import end
 from engine.logs import open_log
 from engine.settings import Settings
 from sinks.clickhouse import connect, insert, migrate
@@ -44,8 +45,7 @@ def api(settings: Settings, *, background: bool) -> None:
     """The door; with `background`, relay, archiver and learner beside it."""
     jobs = (relay_of, learner_of) if background else ()
     beside = [functools.partial(_until_cancelled, job, settings) for job in jobs]
-    useful: dict[str, Check] = {"clickhouse": functools.partial(_clickhouse_answers, settings)}
-    asyncio.run(serve(settings, background=beside, useful=useful))
+    asyncio.run(serve(settings, background=beside, make_checks=checks_of))
 
 
 def relay(settings: Settings) -> None:
@@ -123,7 +123,10 @@ async def _until_cancelled(
         await asyncio.shield(task)
     except asyncio.CancelledError:
         stop.set()
-        await asyncio.wait_for(task, FINISH_S)
+        ended, _ = await asyncio.wait([task], timeout=FINISH_S)
+        await end([task])
+        for one in ended:
+            one.result()
         raise
 
 
@@ -133,7 +136,3 @@ async def _until_signal(job: Job) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     await job(stop)
-
-
-async def _clickhouse_answers(settings: Settings) -> None:
-    await asyncio.to_thread(lambda: connect(settings.clickhouse, timeout_seconds=2).close())

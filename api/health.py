@@ -9,12 +9,15 @@ Must live here: the two answers and how checks are asked. Must not: what a check
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
+from redis.exceptions import RedisError
 
 Check = Callable[[], Awaitable[None]]  # returns when all is well, else raises and says why
 CHECK_SECONDS_MAX = 2.0
+READY, DEGRADED, NOT_READY = "ready", "degraded", "not ready"
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Checks:
     alive: Mapping[str, Check] = field(default_factory=dict)
     needed: Mapping[str, Check] = field(default_factory=dict)  # away: not ready
     useful: Mapping[str, Check] = field(default_factory=dict)  # away: degraded
+    workers: Callable[[], Awaitable[dict[str, Any]]] | None = None  # their heartbeats, shown
 
 
 def router(checks: Checks) -> APIRouter:
@@ -35,17 +39,26 @@ def router(checks: Checks) -> APIRouter:
         """Whether the process is alive: an answer, and no check of life failed."""
         told = await _ask(checks.alive)
         well = _well(told)
-        return JSONResponse({"status": "ok" if well else "stuck", "checks": told}, _status(well))
+        body: dict[str, Any] = {"status": "ok" if well else "stuck", "checks": told}
+        if checks.workers:
+            body["workers"] = await _shown(checks.workers)
+        return JSONResponse(body, _status(well))
 
     @routes.get("/readyz")
     async def readyz() -> JSONResponse:
         """Whether traffic may be sent here; `degraded` means yes, but something is away."""
-        needed, useful = await asyncio.gather(_ask(checks.needed), _ask(checks.useful))
-        ready = _well(needed)
-        status = "not ready" if not ready else "ready" if _well(useful) else "degraded"
-        return JSONResponse({"status": status, "checks": needed | useful}, _status(ready))
+        status, told = await readiness(checks)
+        return JSONResponse({"status": status, "checks": told}, _status(status != NOT_READY))
 
     return routes
+
+
+async def readiness(checks: Checks) -> tuple[str, dict[str, str]]:
+    """`ready`, `degraded` or `not ready`, and what each check said."""
+    needed, useful = await asyncio.gather(_ask(checks.needed), _ask(checks.useful))
+    if not _well(needed):
+        return NOT_READY, needed | useful
+    return READY if _well(useful) else DEGRADED, needed | useful
 
 
 async def _ask(checks: Mapping[str, Check]) -> dict[str, str]:
@@ -62,6 +75,15 @@ async def _answer(check: Check) -> str:
     except Exception as away:  # noqa: BLE001 - whatever a check raises is its answer
         return f"{type(away).__name__}: {away}"
     return "ok"
+
+
+async def _shown(workers: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any] | None:
+    """Their heartbeats; None while they cannot be read, which /readyz tells more of."""
+    try:
+        async with asyncio.timeout(CHECK_SECONDS_MAX):
+            return await workers()
+    except (RedisError, OSError):
+        return None
 
 
 def _well(told: Mapping[str, str]) -> bool:

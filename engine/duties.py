@@ -3,6 +3,7 @@
 Must live here: the once-a-second work and its keys. Must not: deciding, fetching.
 
     laike:worker:<name>    JSON {at, pid, shards, next_offsets, lag, events_per_second}, with a TTL
+    laike:workers          set of their names; one without a heartbeat was killed
     laike:rules:wanted     the hash that every shard should decide under; laike:model:wanted too
 
 The log and the store may be away: then a second is left out, and the next one tries again.
@@ -28,6 +29,8 @@ from engine.store import Stopped
 
 PERIOD_SECONDS: Final = 1.0
 HEARTBEAT_TTL_SECONDS: Final = 5
+HEARTBEAT: Final = "laike:worker:"
+WORKERS: Final = "laike:workers"
 STANDSTILL_SECONDS: Final = 60.0
 NO_TIME: Final = 1  # of itself: the record takes its shard's log time, in record time too
 WANTED: Final = {RULES: "laike:rules:wanted", MODEL: "laike:model:wanted"}
@@ -52,7 +55,8 @@ class Duties:
         self._lanes = lanes
         self._log = to
         self._redis = redis
-        self._key = f"laike:worker:{name}"
+        self._name = name
+        self._key = HEARTBEAT + name
         self._ticking = ticking
         self._outbox_bytes_max = outbox_bytes_max
         self._failed = failed
@@ -135,7 +139,10 @@ class Duties:
             "lag": sum(lags.values()),
             "events_per_second": round(more / max(seconds, 0.001), 1),
         }
-        await self._redis.set(self._key, json.dumps(told), ex=HEARTBEAT_TTL_SECONDS)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.set(self._key, json.dumps(told), ex=HEARTBEAT_TTL_SECONDS)
+            pipe.sadd(WORKERS, self._name)
+            await pipe.execute()
         await MEASURES.tell(self._redis)
         self._beat_at, self._processed = time.monotonic(), processed
         if self._lanes.paused:
@@ -148,8 +155,22 @@ class Duties:
         try:
             await MEASURES.tell(self._redis)
             await self._redis.delete(self._key)
+            await self._redis.srem(WORKERS, self._name)
         except (RedisError, OSError):
             return
+
+
+async def heartbeats(redis: "Redis") -> dict[str, Any]:
+    """What the workers that are alive said last, by name; those that were killed are forgotten."""
+    names: Any = sorted(await redis.smembers(WORKERS))
+    found: Any = await redis.mget([HEARTBEAT.encode() + name for name in names]) if names else []
+    if dead := [name for name, beat in zip(names, found, strict=True) if beat is None]:
+        await redis.srem(WORKERS, *dead)
+    return {
+        name.decode(): json.loads(beat)
+        for name, beat in zip(names, found, strict=True)
+        if beat is not None
+    }
 
 
 def _version(lane: Lane, kind: bytes) -> str:

@@ -13,6 +13,8 @@ from engine.log import Log
 from engine.store import Position, ShardState
 from engine.stores.redis import keys
 
+LATE_MS = 60_000  # a timer this long past due was not fired by the ticks since
+
 _read = msgspec.msgpack.Decoder(ShardState)
 
 
@@ -92,3 +94,45 @@ async def letters_in_flight(redis: Any, shards: int) -> int:
         for sender, state in enumerate(states)
         for target, last in state.letters_out.items()
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One shard now, for metrics. `lag` in records, `log_time` in ms, `late` beyond LATE_MS."""
+
+    lag: int
+    log_time: int
+    accepted: int
+    counts: dict[str, int]
+    rules: str
+    timers: int
+    late: int
+
+
+async def each(redis: "Redis", shards: int, log: Log) -> list[Standing]:
+    """How every shard stands."""
+    async with redis.pipeline(transaction=False) as pipe:
+        for shard in range(shards):
+            k = keys(shard)
+            pipe.mget(k["next"], k["shard"], k["accepted"])
+            pipe.zcard(k["timers"])
+        found = await pipe.execute()
+        texts, timers = found[0::2], found[1::2]
+        states = [_read.decode(state) if state else ShardState() for _, state, _ in texts]
+        for shard, state in enumerate(states):
+            pipe.zcount(keys(shard)["timers"], "-inf", state.log_time - LATE_MS)
+        late = await pipe.execute()
+    ends = await log.ends()
+    offsets = [Position.parse(position).offset for position, _, _ in texts]
+    return [
+        Standing(
+            lag=max(0, ends[shard] - offsets[shard]),
+            log_time=state.log_time,
+            accepted=int(texts[shard][2] or 0),
+            counts=state.counts,
+            rules=state.rules,
+            timers=timers[shard],
+            late=late[shard],
+        )
+        for shard, state in enumerate(states)
+    ]

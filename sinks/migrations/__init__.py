@@ -90,6 +90,14 @@ def migrate(client: Client, folder: Path = FOLDER, wait_seconds: float = 90.0) -
         _unlock(client, mine)
 
 
+def pending(client: Client, folder: Path = FOLDER) -> list[str]:
+    """The files that are still to be applied; a database without any history lacks all of them."""
+    files = migrations(folder)
+    if not int(str(client.command("EXISTS TABLE migrations"))):
+        return [migration.file for migration in files]
+    return [migration.file for migration in _pending(client, files)]
+
+
 def _pending(client: Client, files: list[Migration]) -> list[Migration]:
     applied: dict[int, tuple[str, str]] = {
         version: (name, checksum.decode() if isinstance(checksum, bytes) else checksum)
