@@ -1,6 +1,7 @@
-"""Consent: the channels he agreed to for each purpose, and those he unsubscribed from.
+"""Consent: channels agreed to for each purpose, unsubscribed from, and those that bounce.
 
-The latest word by its own time holds. Never told is not the same as no channels.
+The latest word by its own time holds. Never told is not the same as no channels. A channel whose
+message bounced for good is closed as if he had unsubscribed, until he agrees to it again.
 """
 
 from typing import Final
@@ -14,6 +15,10 @@ from features.fold import days, short
 PURPOSES_MAX: Final = 4
 CHANNELS_MAX: Final = 8
 MARKETING: Final = "marketing"
+UNSUBSCRIBED: Final = "Message Unsubscribed"
+BOUNCED: Final = "Message Bounced"
+SOFT: Final = "soft"  # a bounce of this kind closes nothing: a full mailbox, a server away
+_CLOSING: Final = frozenset({UNSUBSCRIBED, BOUNCED})
 
 
 class Word(msgspec.Struct, array_like=True):
@@ -24,18 +29,21 @@ class Word(msgspec.Struct, array_like=True):
 
 
 class Consent(msgspec.Struct, array_like=True):
-    """Purpose -> the latest word; channel -> when he unsubscribed from it (ms)."""
+    """Purpose -> the latest word; channel -> when he unsubscribed from it, when it bounced (ms)."""
 
     purposes: dict[str, Word] = {}
     unsubscribed: dict[str, int] = {}
+    bounced: dict[str, int] = {}
 
 
 def fold(consent: Consent, event: Event, emit: Emit) -> None:  # noqa: ARG001 - a fold's shape
     """Take the word, unless a later one is known."""
-    if event.name == "Message Unsubscribed":
+    if event.name in _CLOSING:
         channel = _channel(event.properties.get("channel") or event.channel)
-        if channel:
-            _unsubscribe(consent, channel, event.at)
+        soft = event.name == BOUNCED and event.properties.get("kind") == SOFT
+        if channel and not soft:
+            closed = consent.bounced if event.name == BOUNCED else consent.unsubscribed
+            _close(closed, channel, event.at)
         return
     purpose = short(event.properties.get("purpose") or MARKETING)
     known = consent.purposes.get(purpose)
@@ -51,14 +59,14 @@ def _channel(name: str) -> str:
     return short(name.strip().lower())
 
 
-def _unsubscribe(consent: Consent, channel: str, at: int) -> None:
-    if channel in consent.unsubscribed or len(consent.unsubscribed) < CHANNELS_MAX:
-        consent.unsubscribed[channel] = max(at, consent.unsubscribed.get(channel, 0))
+def _close(closed: dict[str, int], channel: str, at: int) -> None:
+    if channel in closed or len(closed) < CHANNELS_MAX:
+        closed[channel] = max(at, closed.get(channel, 0))
 
 
 def merge(mine: Consent, theirs: Consent) -> Consent:
     """The later word for each purpose; the known user's where both spoke at once."""
-    united = Consent(dict(mine.purposes), dict(mine.unsubscribed))
+    united = Consent(dict(mine.purposes), dict(mine.unsubscribed), dict(mine.bounced))
     for purpose, word in theirs.purposes.items():
         known = united.purposes.get(purpose)
         if known is None or word.at > known.at:
@@ -68,34 +76,44 @@ def merge(mine: Consent, theirs: Consent) -> Consent:
             min(united.purposes, key=lambda p: (p == MARKETING, united.purposes[p].at, p))
         ]
     for channel, at in theirs.unsubscribed.items():
-        _unsubscribe(united, channel, at)
+        _close(united.unsubscribed, channel, at)
+    for channel, at in theirs.bounced.items():
+        _close(united.bounced, channel, at)
     return united
 
 
-def marketing(consent: Consent, now: int) -> list[str] | None:  # noqa: ARG001 - a reader's shape
-    """Channels agreed to for marketing, less those unsubscribed from since; None if never told."""
+def marketing(consent: Consent, now: int) -> list[str] | None:
+    """Channels agreed to for marketing, less those closed since; None if never told."""
     word = consent.purposes.get(MARKETING)
     if word is None:
         return None
-    return [name for name in word.channels if consent.unsubscribed.get(name, 0) <= word.at]
+    closed = unsubscribed(consent, now)
+    return [name for name in word.channels if name not in closed]
 
 
-def unsubscribed(consent: Consent, now: int) -> list[str]:  # noqa: ARG001 - a reader's shape
-    """Channels he unsubscribed from and did not agree to again."""
+def unsubscribed(consent: Consent, now: int) -> list[str]:
+    """Channels closed: unsubscribed from, or bounced, and not agreed to again."""
+    return sorted({*_still(consent, consent.unsubscribed), *bounced(consent, now)})
+
+
+def bounced(consent: Consent, now: int) -> list[str]:  # noqa: ARG001 - a reader's shape
+    """Channels that bounced for good and that he did not agree to again."""
+    return sorted(_still(consent, consent.bounced))
+
+
+def _still(consent: Consent, closed: dict[str, int]) -> list[str]:
+    """Those that no later word on marketing opens again."""
     word = consent.purposes.get(MARKETING, Word())
-    return sorted(
-        name
-        for name, at in consent.unsubscribed.items()
-        if name not in word.channels or at > word.at
-    )
+    return [name for name, at in closed.items() if name not in word.channels or at > word.at]
 
 
 FACET: Final = Facet(
     name="consent",
-    version=1,
+    version=2,
     state=Consent,
-    doc="Channels agreed to, by purpose, and those unsubscribed from; the latest word holds.",
-    events=frozenset({"Consent Updated", "Message Unsubscribed"}),
+    doc="Channels agreed to, by purpose, and those closed since; the latest word holds.",
+    events=frozenset({"Consent Updated", *_CLOSING}),
+    upgrades={1: msgspec.msgpack.Decoder(Consent).decode},  # it had no `bounced`
     fold=fold,
     merge=merge,
     features=(
@@ -110,8 +128,15 @@ FACET: Final = Facet(
             name="consent.unsubscribed",
             type="list",
             unit="channels",
-            doc="Channels he unsubscribed from and did not agree to again.",
+            doc="Channels he unsubscribed from, or that bounced, and did not agree to again.",
             read=unsubscribed,
+        ),
+        Feature(
+            name="consent.bounced",
+            type="list",
+            unit="channels",
+            doc="Channels whose messages bounced for good, and that he did not agree to again.",
+            read=bounced,
         ),
         Feature(
             name="consent.days_since_updated",

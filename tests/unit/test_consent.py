@@ -1,6 +1,8 @@
 import math
 
 from features import catalog
+from features.customer import Customer
+from features.facet import ENCODER
 from tests.made_events import DAY, NOW, Shopper, event
 
 
@@ -61,3 +63,36 @@ def test_uniting_takes_the_later_word():
     mine, theirs = Shopper().see(agreed(["push"], NOW - 5)), Shopper().see(agreed([], NOW))
     catalog.merge(mine.customer, theirs.customer)
     assert mine["consent.marketing"] == []
+
+
+def bounced(channel, at=NOW, **more):
+    return event("Message Bounced", at, channel=channel, **more)
+
+
+def test_a_bounce_closes_the_channel_until_he_agrees_to_it_again():
+    shopper = Shopper().see(agreed(["email", "sms"], NOW - 9), bounced("Email", NOW - 5))
+    assert shopper["consent.marketing"] == ["sms"]
+    assert shopper["consent.unsubscribed"] == shopper["consent.bounced"] == ["email"]
+    shopper.see(agreed(["email"]))
+    assert shopper["consent.marketing"] == ["email"]
+    assert shopper["consent.unsubscribed"] == shopper["consent.bounced"] == []
+
+
+def test_a_soft_bounce_closes_nothing():
+    assert Shopper().see(bounced("sms", kind="soft"))["consent.unsubscribed"] == []
+
+
+def test_uniting_keeps_the_bounces_of_both():
+    mine, theirs = Shopper().see(bounced("sms")), Shopper().see(bounced("email"))
+    catalog.merge(mine.customer, theirs.customer)
+    assert mine["consent.bounced"] == ["email", "sms"]
+
+
+def test_a_blob_from_before_bounces_is_read():
+    """As version 1 wrote it: purposes and unsubscribed, nothing more."""
+    blob = ENCODER.encode({"consent": (1, [{"marketing": [5, ["sms", "push"]]}, {"sms": 7}])})
+    customer = Customer.decode("u:1", blob, catalog.REGISTRY)
+    assert catalog.value(customer, "consent.marketing", NOW) == ["push"]
+    catalog.apply(customer, bounced("push"), lambda *_: None)
+    again = Customer.decode("u:1", customer.encode(), catalog.REGISTRY)
+    assert catalog.value(again, "consent.unsubscribed", NOW) == ["push", "sms"]
