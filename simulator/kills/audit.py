@@ -1,0 +1,173 @@
+"""What a run came to, held against what was sent: from raw rows, the outboxes and the receiver.
+
+Must live here: the comparison. Must not: anything the engine says of itself, bar what it committed.
+Rows are read as they were inserted (merges are stopped, no FINAL): an id may come again, but with
+the same content to the last column.
+
+    lost        an event, decision, coupon or message that must be there and is not
+    duplicated  a second one where one may be, or two contents under one id
+    wrong       anything else that must not be: it was never asked for, or an order is broken
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from clickhouse_connect.driver.client import Client
+
+from simulator.kills.receiver import Receiver
+from simulator.kills.story import THIRD_LOOK, Act, Expected
+
+IDS = {
+    "events": "message_id",
+    "decisions": "decision_id",
+    "outcomes": "decision_id, action, fact, ref",
+    "coupon_ledger": "coupon_id, seq",
+    "order_facts": "order_id, fact, line",
+    "identities": "alias",
+    "quarantine": "quarantine_id",
+}
+TOLD_MOST = 10
+
+Outboxes = list[list[dict[str, Any]]]  # of each shard, its entries in order
+
+
+@dataclass
+class Audit:
+    """The findings, each with a line that says what; empty lists are what everybody hopes for."""
+
+    expected: Expected
+    lost: list[str] = field(default_factory=list)
+    duplicated: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    figures: dict[str, int] = field(default_factory=dict)
+
+    def told(self) -> list[str]:
+        """The first findings of each sort."""
+        return [
+            f"{name}: {line}"
+            for name in ("lost", "duplicated", "wrong")
+            for line in getattr(self, name)[:TOLD_MOST]
+        ]
+
+    def rows(self, client: Client) -> None:
+        """ClickHouse's raw rows."""
+        for table, ids in IDS.items():
+            self._one_content(client, table, ids)
+        self._events(client)
+        self._acts(client)
+        self._coupons(client)
+        (junk,) = _column(client, "SELECT uniqExact(quarantine_id) FROM quarantine")
+        self._number("rows of quarantine", int(junk), self.expected.junk)
+
+    def _one_content(self, client: Client, table: str, ids: str) -> None:
+        sql = f"""SELECT {ids}, count(), uniqExact(toString(tuple(*))) AS contents
+                  FROM {table} GROUP BY {ids}"""  # noqa: S608 - names of our own
+        found = client.query(sql).result_rows
+        self.figures[f"{table}_rows"] = sum(row[-2] for row in found)
+        self.figures[f"{table}_repeats"] = self.figures[f"{table}_rows"] - len(found)
+        self.duplicated += [f"{table} has {row[-1]} contents of {row[:-2]}" for row in found
+                            if row[-1] > 1]  # fmt: skip
+
+    def _events(self, client: Client) -> None:
+        found = dict(client.query("SELECT DISTINCT message_id, cid FROM events").result_rows)
+        wanted = self.expected.events
+        self.lost += [f"event {one}" for one in sorted(wanted.keys() - found.keys())]
+        self.wrong += [f"event {one} was never sent" for one in sorted(found.keys() - wanted)]
+        self.wrong += [f"event {one} is {found[one]}'s, not {wanted[one]}'s"
+                       for one in found.keys() & wanted.keys()
+                       if found[one] != wanted[one]]  # fmt: skip
+        self.figures["events"] = len(wanted)
+
+    def _acts(self, client: Client) -> None:
+        sql = "SELECT DISTINCT rule, cid, instance, decision_id FROM decisions WHERE result = 'act'"
+        found: dict[Act, set[str]] = defaultdict(set)
+        for rule, cid, instance, name in client.query(sql).result_rows:
+            found[rule, cid, instance if rule == THIRD_LOOK else ""].add(_text(name))
+        self._single("decision", found, self.expected.acts)
+        self.figures["decisions"] = len(found)
+
+    def _coupons(self, client: Client) -> None:
+        sql = "SELECT DISTINCT rule, cid, coupon_id FROM coupon_ledger WHERE fact = 'issued'"
+        found: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for rule, cid, code in client.query(sql).result_rows:
+            found[rule, cid].add(code)
+        self._single("coupon", found, self.expected.coupons)
+        self.figures["coupons"] = len(found)
+
+    def _single(self, what: str, found: dict[Any, set[str]], wanted: Iterable[Any]) -> None:
+        """Exactly one id for each that is wanted, and none for anybody else."""
+        wanted = set(wanted)
+        self.lost += [f"{what} {one}" for one in sorted(wanted - found.keys())]
+        self.wrong += [f"{what} {one} has no cause" for one in sorted(found.keys() - wanted)]
+        self.duplicated += [f"{what} {one}: {sorted(ids)}" for one, ids in sorted(found.items())
+                            if len(ids) > 1]  # fmt: skip
+
+    def messages(self, receiver: Receiver, client: Client, most_again: int) -> None:
+        """What was received: each acting decision's message once; how often one came again."""
+        sql = "SELECT DISTINCT decision_id FROM decisions WHERE result = 'act'"
+        acting = {(_text(name),) for name in _column(client, sql)}
+        found: dict[Any, set[str]] = defaultdict(set)
+        codes: dict[Any, set[str]] = defaultdict(set)
+        for key, body in receiver.applied.items():
+            data = body["data"]
+            found[data["decision_id"],].add(key)
+            for coupon in data["coupons"]:
+                codes[data["rule"], data["customer"]].add(coupon["code"])
+        self._single("message of decision", found, acting)
+        self._single("coupon received", codes, self.expected.coupons)
+        self.wrong += [f"message {key} came again with other content" for key in receiver.changed]
+        self.figures["messages"] = len(receiver.applied)
+        self.figures["redelivered"] = receiver.redelivered
+        if receiver.redelivered > most_again:
+            self.wrong.append(f"{receiver.redelivered} messages came again: at most {most_again}")
+        sql = "SELECT DISTINCT decision_id FROM outcomes WHERE fact = 'sent'"
+        sent = {(_text(name),) for name in _column(client, sql)}
+        self.lost += [f"row of what was sent: {one}" for one in sorted(acting - sent)]
+        failed = "SELECT DISTINCT concat(decision_id, ' ', reason) FROM outcomes WHERE fact = 'failed'"
+        self.wrong += [f"a message failed: {one}" for one in _column(client, failed)]
+
+    def outboxes(self, outboxes: Outboxes, client: Client) -> None:
+        """Each shard's commits follow each other; every decision in them is a row, and no other."""
+        committed: set[str] = set()
+        first: dict[int, int] = {}
+        for shard, entries in enumerate(outboxes):
+            for before, after in zip(entries, entries[1:], strict=False):
+                if after["from"] != before["to"]:
+                    told = f"from {after['from']} after to {before['to']}"
+                    self.wrong.append(f"shard {shard}: a commit {told}")
+            for entry in entries:
+                committed |= {row["decision_id"] for row in entry.get("decisions", ())}
+            first[shard] = entries[0]["from"] if entries else 0
+        sql = "SELECT DISTINCT decision_id, shard, log_offset FROM decisions"
+        rows = client.query(sql).result_rows
+        known = {_text(name) for name, _, _ in rows}
+        late = {_text(name) for name, shard, offset in rows if offset >= first[shard]}
+        self.lost += [f"row of decision {one}" for one in sorted(committed - known)]
+        self.wrong += [f"decision {one} was never committed" for one in sorted(late - committed)]
+
+    def counted(self, processed: int) -> None:
+        """What the shards counted: a figure that is summed shows what an id would hide."""
+        self._number("events processed", processed, len(self.expected.events))
+
+    def _number(self, what: str, found: int, wanted: int) -> None:
+        if found < wanted:
+            self.lost.append(f"{what}: {found}, not {wanted}")
+        elif found > wanted:
+            self.duplicated.append(f"{what}: {found}, not {wanted}")
+
+
+def read_entry(body: bytes) -> dict[str, Any]:
+    """An outbox entry."""
+    found: dict[str, Any] = orjson.loads(body)
+    return found
+
+
+def _column(client: Client, sql: str) -> list[Any]:
+    return [value for (value,) in client.query(sql).result_rows]
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
