@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from engine.records import Append
+from engine.settings import Settings
 from tests.fixtures_logs import RedisProcess
 
 SHARDS = 4
@@ -46,6 +47,17 @@ def start_worker(redis_empty: RedisProcess, tmp_path: Path) -> Iterator[Start]:
     for process in started:
         with process:  # closes its pipe and waits
             process.kill()
+
+
+def start_real_worker(settings: Settings, **variables: str) -> "subprocess.Popen[str]":
+    """`laike worker`; what it says can be read from its stderr."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "api.cli", "worker"],
+        cwd=ROOT,
+        env=os.environ | settings.environment() | variables,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def items(first: int, last: int) -> list[Append]:
