@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final, Protocol
 
+from engine.ending import end
 from engine.records import Record
 
 DEPTH: Final = 2  # batches of a lane that wait: one more is being decided
@@ -101,8 +102,7 @@ class Lane:
                 await asyncio.wait_for(self._idle.wait(), seconds)
             except TimeoutError:
                 log.warning("shard %d: its batch is given up for another owner", self.shard.number)
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await end([self._task])
 
     async def _run(self) -> None:
         try:

@@ -6,7 +6,6 @@ never raises and never acks: Faust would go on with the next batch. What ends th
 """
 
 import asyncio
-import contextlib
 import gc
 import logging
 import os
@@ -23,6 +22,7 @@ from redis.exceptions import RedisError
 
 from engine import birth
 from engine.duties import Duties
+from engine.ending import end
 from engine.lanes import Lanes, MakeShard, Shard
 from engine.log import LogAway
 from engine.logs import faust_kafka, faust_redis, open_log
@@ -207,17 +207,17 @@ async def _end(app: App, tasks: "list[asyncio.Task[None]]") -> int:
         log.critical("the worker stops: %s", error)
     elif error:
         log.critical("the worker stops: %r", error, exc_info=error)
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(app.stop(), FAILED_SECONDS if error else DRAIN_SECONDS)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    stopping = asyncio.ensure_future(app.stop())
+    await asyncio.wait([stopping], timeout=FAILED_SECONDS if error else DRAIN_SECONDS)
+    await end([stopping, *tasks])
     await app.lanes.close(0)
     await app.duties.end()
     if app.lease:
         await app.lease.release()
     await app.events.close()
     await app.redis.aclose()
+    if not stopping.cancelled():
+        stopping.result()
     return FAILED if error else 0
 
 

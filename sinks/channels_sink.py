@@ -17,6 +17,7 @@ from functools import partial
 import orjson
 from redis.asyncio import Redis
 
+from engine.ending import end
 from sinks.channels import Channel, Failed, Later, Message, Sent, messages_of
 from sinks.outbox import OUTBOX, OUTCOMES, Entry, EntryId, Reader, cursor_key, stream_key
 from sinks.relay_loop import (
@@ -25,7 +26,6 @@ from sinks.relay_loop import (
     GivenUp,
     Tally,
     back_off,
-    end,
     insist,
     stopped_within,
 )

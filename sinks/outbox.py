@@ -128,11 +128,6 @@ async def drained(redis: Redis, shards: int) -> bool:
     return True
 
 
-async def pending_letters(redis: Redis, shards: int) -> int:
-    """In how many shards there may be letters that are not in their target's log yet."""
-    return await behind(redis, shards, "letters", OUTBOX)
-
-
 async def behind(redis: Redis, shards: int, sink: str, stream: str) -> int:
     """In how many shards `sink` has entries before it."""
     reader = Reader(redis, shards, stream)

@@ -15,6 +15,7 @@ from clickhouse_connect.driver.client import Client
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from engine.ending import end
 from engine.log import Log
 from engine.measures import MEASURES
 from engine.settings import Settings
@@ -22,14 +23,12 @@ from sinks.archive import Archive
 from sinks.channels_setup import open_channels, read_plan
 from sinks.channels_sink import ChannelSink
 from sinks.latency import Latency
-from sinks.outbox import OUTBOX, OUTCOMES, SINKS, EntryId, drained, pending_letters
+from sinks.outbox import OUTBOX, OUTCOMES, SINKS, EntryId
 from sinks.relay_letters import Letters
-from sinks.relay_loop import Loop, Tally, end
+from sinks.relay_loop import Loop, Tally
 from sinks.relay_rounds import Rounds
-from sinks.relay_tables import Decisions, Outcomes, Tables, publish_rules
+from sinks.relay_tables import Decisions, Outcomes, Tables
 from sinks.trim import KEEP_SECONDS, Trimmer
-
-__all__ = ["drained", "pending_letters", "publish_rules", "run_relay"]
 
 DRAIN_SECONDS = 8.0
 TELL_SECONDS = 1.0

@@ -14,7 +14,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -157,16 +157,3 @@ async def stopped_within(stop: asyncio.Event, seconds: float) -> bool:
         async with asyncio.timeout(seconds):
             await stop.wait()
     return stop.is_set()
-
-
-async def end(tasks: Iterable["asyncio.Task[None]"]) -> None:
-    """Cancel until all have ended.
-
-    Once is not enough: on Python 3.11 `asyncio.wait_for`, in which redis-py sends, can swallow a
-    cancellation (bpo-37658), and a TaskGroup, which cancels once, would then wait for ever.
-    """
-    left = set(tasks)
-    while left := {task for task in left if not task.done()}:
-        for task in left:
-            task.cancel()
-        await asyncio.wait(left, timeout=0.1)

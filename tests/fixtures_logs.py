@@ -4,14 +4,16 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import redis
+import redis as blocking
+from redis.asyncio import Redis
 
 from engine.logs import broker, redis_server
+from engine.logs.redis import RedisLog
 
 
 @dataclass
@@ -21,8 +23,8 @@ class RedisProcess:
     url: str
     socket: Path
 
-    def client(self) -> redis.Redis:
-        return redis.Redis.from_url(self.url)
+    def client(self) -> blocking.Redis:
+        return blocking.Redis.from_url(self.url)
 
     def flush(self) -> None:
         with self.client() as client:
@@ -62,6 +64,21 @@ def redis_empty(redis_server: RedisProcess) -> RedisProcess:
     """The session's Redis with nothing in it."""
     redis_server.flush()
     return redis_server
+
+
+@pytest.fixture
+async def redis(redis_empty: RedisProcess) -> AsyncIterator[Redis]:
+    """A client of that Redis."""
+    async with Redis.from_url(redis_empty.url) as client:
+        yield client
+
+
+@pytest.fixture
+async def log(redis_empty: RedisProcess, request: pytest.FixtureRequest) -> AsyncIterator[RedisLog]:
+    """The log in it, of as many shards as the test's module says."""
+    log = RedisLog(redis_empty.url, request.module.SHARDS)
+    yield log
+    await log.close()
 
 
 @pytest.fixture(scope="session")

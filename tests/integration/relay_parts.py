@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from redis.asyncio import Redis
 
-from sinks.relay_loop import end
+from engine.ending import end
 
 NOW = 1_780_000_000_000
 

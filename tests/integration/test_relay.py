@@ -4,11 +4,10 @@ import asyncio
 import time
 
 import orjson
-import pytest
 import redis.asyncio as aioredis
 
+from engine.ending import end
 from engine.log import LogAway
-from engine.logs.redis import RedisLog
 from engine.records import LETTER, Append
 from sinks.outbox import (
     OUTBOX,
@@ -16,30 +15,16 @@ from sinks.outbox import (
     SINKS,
     EntryId,
     Reader,
+    behind,
     drained,
-    pending_letters,
 )
 from sinks.relay_letters import Letters
-from sinks.relay_loop import Away, Loop, Tally, end
+from sinks.relay_loop import Away, Loop, Tally
 from sinks.trim import Trimmer
 from tests.fakes import MemoryLog
 from tests.integration.relay_parts import commit, letter, running, until
 
 SHARDS = 3
-
-
-@pytest.fixture
-async def redis(redis_empty):
-    client = aioredis.Redis.from_url(redis_empty.url)
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
-async def log(redis_empty):
-    log = RedisLog(redis_empty.url, SHARDS)
-    yield log
-    await log.close()
 
 
 def letters_loop(redis, log) -> Loop:
@@ -74,7 +59,7 @@ async def _all_there(log, count: int) -> bool:
 
 
 async def _none_pending(redis) -> bool:
-    return await pending_letters(redis, SHARDS) == 0
+    return await behind(redis, SHARDS, "letters", OUTBOX) == 0
 
 
 async def test_in_record_time_a_letter_gets_the_worlds_time(redis, log):
@@ -109,7 +94,7 @@ async def test_letters_wait_for_a_log_that_is_away(redis):
     async with running(loop.run):
         await commit(redis, 0, 0, 1, letters=[letter(0, 1, 0)])
         await until(lambda: _failed_twice(loop))
-        assert await pending_letters(redis, SHARDS) == 1
+        assert await behind(redis, SHARDS, "letters", OUTBOX) == 1
         log.fault = None
         await until(lambda: _none_pending(redis))
     assert len(log.records[1]) == 1

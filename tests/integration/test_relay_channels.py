@@ -4,14 +4,14 @@ import asyncio
 import time
 
 import pytest
-import redis.asyncio as aioredis
 from standardwebhooks import Webhook
 
+from engine.ending import end
 from sinks.channels import Failed, Later, Sent
 from sinks.channels_sink import ChannelSink, settled_key
 from sinks.logchannel import LogChannel
 from sinks.outbox import EntryId, Reader
-from sinks.relay_loop import Tally, end
+from sinks.relay_loop import Tally
 from sinks.webhook import WebhookChannel
 from tests.integration.relay_parts import (
     NOW,
@@ -25,13 +25,6 @@ from tests.integration.relay_parts import (
 
 SHARDS = 2
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-
-
-@pytest.fixture
-async def redis(redis_empty):
-    client = aioredis.Redis.from_url(redis_empty.url)
-    yield client
-    await client.aclose()
 
 
 @pytest.fixture

@@ -6,9 +6,8 @@ from types import SimpleNamespace
 
 import orjson
 import pytest
-import redis.asyncio as aioredis
 
-from engine.logs.redis import RedisLog
+from engine.ending import end
 from engine.records import Append
 from engine.settings import Settings
 from features.events import encode, parse
@@ -16,9 +15,9 @@ from sinks.clickhouse import connect, migrate
 from sinks.embedded import process
 from sinks.latency import Latency
 from sinks.outbox import EntryId, Reader, drained
-from sinks.relay import publish_rules, run_relay
-from sinks.relay_loop import Away, end
-from sinks.relay_tables import Decisions, Outcomes, Tables
+from sinks.relay import run_relay
+from sinks.relay_loop import Away
+from sinks.relay_tables import Decisions, Outcomes, Tables, publish_rules
 from tests.integration.relay_parts import NOW, commit, decision, letter, running, until
 
 SHARDS = 2
@@ -30,20 +29,6 @@ def tables(clickhouse):
     """A client where the migrations are applied."""
     migrate(clickhouse)
     return clickhouse
-
-
-@pytest.fixture
-async def redis(redis_empty):
-    client = aioredis.Redis.from_url(redis_empty.url)
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
-async def log(redis_empty):
-    log = RedisLog(redis_empty.url, SHARDS)
-    yield log
-    await log.close()
 
 
 def settings(tmp_path, **given) -> Settings:

@@ -3,21 +3,11 @@
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator
-
-import pytest
 
 from engine.logs.redis import RedisLog
 from engine.records import Append
 from tests.fixtures_logs import RedisProcess
 from tests.fixtures_workers import SHARDS, Start, end, items, once_each, seen, until
-
-
-@pytest.fixture
-async def log(redis_empty: RedisProcess) -> AsyncIterator[RedisLog]:
-    log = RedisLog(redis_empty.url, SHARDS)
-    yield log
-    await log.close()
 
 
 async def test_batches_arrive_and_a_restart_goes_on_where_it_was(
