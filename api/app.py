@@ -4,19 +4,22 @@ Must live here: composition and what holds for every call (CORS, errors, OpenAPI
 connection to anything; server.py makes the parts, a test gives its own.
 """
 
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request
-from fastapi.responses import Response
+from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from api import bootstrap, health, ingest_docs
+from api.access import calls
+from api.access.accounts import Accounts
+from api.access.front import Front
 from api.clocks import wall
-from api.ingest import Door
-from api.refusals import Refused
+from api.errors import answer_errors
+from api.ingest import PATHS, Door
 from api.sealing import Sealing
 from api.sources import Sources
 from engine.log import Log
@@ -32,6 +35,7 @@ class Deps:
     sources: Sources
     clock: Callable[[], int] = wall
     refresh: Callable[[], Awaitable[None]] | None = None  # the clock, before each call
+    accounts: Accounts | None = None  # who may make the calls that are not the senders'
     sealing: Sealing | None = None  # of contacts, at the door
     checks: health.Checks = field(default_factory=health.Checks)
     origins: tuple[str, ...] = ("*",)  # pages that may send: `*` or a list of https://host
@@ -51,26 +55,31 @@ def create_app(deps: Deps) -> FastAPI:
             held.push_async_callback(door.close)
             yield
 
-    app = FastAPI(title="Laike", summary="A real-time marketing engine.", lifespan=lifespan)
+    app = FastAPI(
+        title="Laike",
+        summary="A real-time marketing engine.",
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's pages run scripts of another host
+        redoc_url=None,
+    )
     app.state.door = door
     app.router.routes[:0] = door.routes()
-    for router in (bootstrap.router(deps.sources), health.router(deps.checks), *deps.routers):
+    routers = [bootstrap.router(deps.sources), health.router(deps.checks), *deps.routers]
+    if deps.accounts:
+        app.state.accounts = deps.accounts
+        routers.append(calls.router(calls.Tries(deps.accounts.store)))
+    for router in routers:
         app.include_router(router)
-    app.add_exception_handler(Refused, _refused)
+    answer_errors(app)
     _add_cors(app, deps.origins)
+    key = deps.accounts.cookie_key if deps.accounts else secrets.token_hex()
+    app.add_middleware(Front, key=key, passed=frozenset(PATHS))
     ingest_docs.describe(app)
     return app
 
 
-async def _refused(_: Request, refused: Exception) -> Response:
-    assert isinstance(refused, Refused)  # noqa: S101 - it is registered for this class alone
-    headers = {"retry-after": str(refused.retry_after)} if refused.retry_after else {}
-    content = refused.body()
-    return Response(content, refused.status, headers, media_type="application/json")
-
-
 def _add_cors(app: FastAPI, origins: tuple[str, ...]) -> None:
-    """Pages of `origins` may call. Nothing here trusts a cookie, so any page may be allowed."""
+    """Pages of `origins` may call; a session's cookie counts for our own pages alone (guard)."""
     app.add_middleware(
         CORSMiddleware,
         allow_origins=[] if "*" in origins else origins,

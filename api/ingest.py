@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from api import body
 from api.appends import Appends
+from api.headers import RAW
 from api.items import Intake, items_of
 from api.refusals import Refused
 from api.sealing import Sealing
@@ -82,6 +83,8 @@ class Door:
             status, content, kind = refused.status, refused.body(), b"application/json"
             retry_after = refused.retry_after
         headers = [(b"content-type", kind), (b"content-length", b"%d" % len(content))]
+        if status != 200:
+            headers += RAW
         if retry_after:
             headers.append((b"retry-after", b"%d" % retry_after))
         await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -38,7 +38,7 @@ class Look:
     def lines(self) -> Iterator[tuple[str, str]]:
         """A name and what to open or type."""
         folder = "" if self.data == ".laike" else f" --data {self.data}"
-        yield "the API", f"{self.api}/docs   {self.api}/readyz"
+        yield "the API", f"{self.api}/openapi.json   {self.api}/readyz"
         yield "a question", f'{self.laike} query "{QUERY}"{folder}'
         if self.write_key:
             yield "an event", f"curl -u $KEY: {self.api}/v1/track -d '{EVENT}'"

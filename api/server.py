@@ -13,9 +13,11 @@ from contextlib import AsyncExitStack, contextmanager
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
+from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 
 from api import metrics
+from api.access.accounts import Accounts
 from api.app import Deps, create_app
 from api.bounds import BoundedLog
 from api.checks import log_answers
@@ -31,6 +33,7 @@ from engine.settings import Settings
 DRAIN_SECONDS = 10
 CONNECTIONS_MAX = 4096
 BACKLOG = 2048
+STORE_SECONDS_MAX = 5.0  # for the calls of people and programs, not the senders'
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 Background = Callable[[], Awaitable[None]]
@@ -68,6 +71,8 @@ async def serve(
             checks = Checks(needed={"log": functools.partial(log_answers, log)})
         numbers = metrics.router(settings, log, redis, checks)
         sources = open_sources(settings)
+        store = BlockingRedis.from_url(settings.redis, socket_timeout=STORE_SECONDS_MAX)
+        held.callback(store.close)
         keys = open_keys(settings)
         held.push_async_callback(keys.close)
         door = BoundedLog(log, redis, 0 if settings.clock == "record" else settings.outbox_mb << 20)
@@ -77,6 +82,7 @@ async def serve(
             clock=clock,
             refresh=refresh,
             checks=checks,
+            accounts=Accounts(store, settings.secret),
             sealing=Sealing(keys),
             routers=[numbers, *routers],
         )
