@@ -38,6 +38,7 @@ class Message:
     log_time: int = 0  # when it was committed
     not_after: int = 0
     version: int = 0  # the decision's log offset
+    purpose: str = ""
 
     @property
     def key(self) -> str:
@@ -158,6 +159,7 @@ def _message(decision: dict[str, Any], action: dict[str, Any], log_time: int) ->
         log_time=log_time,
         not_after=decision.get("not_after") or log_time + EXPIRES_MS,
         version=decision.get("log_offset", 0),
+        purpose=decision.get("purpose", ""),
     )
 
 

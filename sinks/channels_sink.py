@@ -4,7 +4,8 @@ Must live here: what is in flight, retries, when a message is given up, the curs
 channel sends. A message is settled by `sent` or `failed` with a reason, a row of `outcomes`
 that is written in the same transaction as the cursor. The cursor passes an entry once all its
 messages are settled; a slow message holds back the cursor but not the messages behind it, whose
-keys are kept beside the cursor until it has passed them.
+keys are kept beside the cursor until it has passed them. Each attempt first asks anew whether the
+message may leave (channels_standing.py).
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from redis.asyncio import Redis
 
 from engine.ending import end
 from sinks.channels import Channel, Failed, Later, Message, Sent, messages_of
+from sinks.channels_standing import Standing
 from sinks.outbox import OUTBOX, OUTCOMES, Entry, EntryId, Reader, cursor_key, stream_key
 from sinks.relay_loop import (
     PER_READ,
@@ -84,6 +86,7 @@ class ChannelSink:
         self.reader = Reader(redis, shards)
         self.tally = tally
         self.record_clock = record_clock
+        self.standing = Standing(redis, shards)
         self.after: dict[int, EntryId] = {}
         self._windows = {shard: Window() for shard in range(shards)}
         self._room = asyncio.Semaphore(IN_FLIGHT)
@@ -175,6 +178,8 @@ class ChannelSink:
             await self._quiet(stop)
             try:
                 async with self._slots:
+                    if reason := await self.standing.against(message):
+                        return message.outcome("failed", reason)
                     result = await self.channel.send(message)
             except Later as later:
                 self.tally.failed(later)
