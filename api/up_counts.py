@@ -1,7 +1,7 @@
 """The numbers of a run: what came in, what became of it, and that nothing was lost or doubled.
 
 Must live here: where each number is read, and what they add up to. Must not: how they are shown.
-events_in = events_processed + duplicates_dropped + quarantined + lost, once all is drained.
+events_in = events_processed + duplicates_dropped + quarantined + erased + lost, once drained.
 """
 
 import asyncio
@@ -35,6 +35,7 @@ class Counts:
     events_processed: int = 0
     duplicates_dropped: int = 0
     quarantined: int = 0
+    erased: int = 0
     lag: int = 0
     log_time: int = 0  # ms; in record time, the world's clock
     decisions: dict[str, dict[str, int]] = field(default_factory=dict)  # rule -> act, hold
@@ -45,7 +46,7 @@ class Counts:
     @property
     def lost(self) -> int:
         """Accepted and accounted for nowhere; what still waits in the log is not lost."""
-        known = self.events_processed + self.duplicates_dropped + self.quarantined
+        known = self.events_processed + self.duplicates_dropped + self.quarantined + self.erased
         left = self.events_in - known
         return max(0, left - self.lag) if self.lag else left
 
@@ -60,6 +61,7 @@ class Counts:
             "acted_by_rule": acted,
             "outcomes_written": self.outcomes_written,
             "quarantined": self.quarantined,
+            "erased": self.erased,
             "lost": self.lost,
             "lag": self.lag,
             "duplicates": self.duplicates,
@@ -106,6 +108,7 @@ class Gauge:
             events_processed=now.events_processed,
             duplicates_dropped=now.duplicates_dropped,
             quarantined=now.quarantined,
+            erased=now.erased,
             lag=now.lag,
             log_time=now.log_time,
             decisions=now.decisions_by_rule,

@@ -16,6 +16,7 @@ A customer's timers that are due by the log time fire before his record is appli
 from typing import Any
 
 from engine.effects import Effects, Letter, Moment
+from engine.erasure import ERASED, ERASURE, erase, receive_erasure
 from engine.examples import deadline, expire, observe
 from engine.identity import forwarded, link, receive_claim, receive_state
 from engine.ids import birth_id, event_hash
@@ -34,11 +35,13 @@ PROCESSED = "processed"
 
 
 def decide(customer: Customer, event: Event, moment: Moment, effects: Effects) -> str:
-    """Apply one event; says whether it was processed, a duplicate, or forwarded."""
+    """Apply one event; says whether it was processed, a duplicate, forwarded, or erased."""
     mine = memory(customer)
     if 0 < mine.journey.alarm <= moment.log_time:
         wake_up(customer, moment, effects)
     if moved_to := mine.identity.moved_to:
+        if event.at <= mine.identity.erased_at and event.name != ERASURE:
+            return ERASED
         body = {"value": encode_event(event).decode(), "path": [customer.cid]}
         effects.letters.append(Letter(moved_to, "event", body, moment.offset))
         return FORWARDED
@@ -46,13 +49,17 @@ def decide(customer: Customer, event: Event, moment: Moment, effects: Effects) -
 
 
 def _apply(customer: Customer, mine: Memory, event: Event, moment: Moment, effects: Effects) -> str:
+    if event.name == ERASURE:
+        return erase(customer, event, moment, effects)
+    if event.at <= mine.identity.erased_at:
+        return ERASED
     seen = mine.seen
     event_id = event_hash(event.source, event.message_id)
     if seen_before(seen, event_id):
         return DUPLICATE
     write(customer)
     if not mine.identity.birth:
-        mine.identity.birth = birth_id(customer.cid)
+        mine.identity.birth = birth_id(customer.cid, mine.identity.erasures)
     remember(seen, event_id, moment.log_time)
     if customer.cid.startswith("i:"):
         return PROCESSED
@@ -87,18 +94,20 @@ def receive(
     wake_up(customer, moment, effects)
     identity = memory(customer).identity
     if not identity.birth:
-        write(customer).identity.birth = birth_id(customer.cid)
+        write(customer).identity.birth = birth_id(customer.cid, identity.erasures)
     if kind == "claim":
         receive_claim(customer, body, moment, effects)
     elif kind == "state":
         receive_state(customer, body, moment, effects)
+    elif kind == "erase":
+        receive_erasure(customer, body, effects)
     elif kind == "event":
         if forwarded(customer, kind, body, moment, effects):
             return FORWARDED
         event = decode_event(body["value"].encode())
         return _apply(customer, memory(customer), event, moment, effects)
     else:
-        raise ValueError(f"letter of unknown kind {kind!r}: claim, state or event")
+        raise ValueError(f"letter of unknown kind {kind!r}: claim, state, event or erase")
     return ""
 
 

@@ -63,10 +63,11 @@ class Effects:
     facts: dict[str, list[Row]] = field(default_factory=dict)
     examples: list[Row] = field(default_factory=list)
     quarantine: list[Row] = field(default_factory=list)
+    erasures: list[Row] = field(default_factory=list)
     skipped: list[tuple[int, str]] = field(default_factory=list)
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(
-            ("events", "processed", "duplicate", "forwarded", "quarantined"), 0
+            ("events", "processed", "duplicate", "forwarded", "quarantined", "erased"), 0
         )
     )
 

@@ -9,6 +9,8 @@ import base64
 from typing import Any
 
 from engine.effects import Effects, Letter, Moment
+from engine.erasure import ask
+from engine.ids import event_hash
 from engine.journal import (
     ALIASES_MAX,
     REGISTRY,
@@ -52,7 +54,7 @@ def receive_claim(
 ) -> None:
     """Another id says that this one is the same person: move there, unless moved before."""
     identity = memory(customer).identity
-    if identity.moved_to or customer.cid in body["path"]:
+    if identity.moved_to or customer.cid in body["path"] or body["at"] <= identity.erased_at:
         return
     blob = base64.b64encode(customer.encode()).decode()
     state = {"from": customer.cid, "path": [customer.cid], "at": body["at"], "blob": blob}
@@ -60,7 +62,7 @@ def receive_claim(
     scheduled = memory(customer).journey.scheduled
     customer.clear()
     left = write(customer)
-    left.identity = Identity(birth=identity.birth, moved_to=body["by"])
+    left.identity = Identity(identity.birth, body["by"], [], identity.erased_at, identity.erasures)
     left.journey.scheduled = scheduled  # to be taken out of the shard's sorted set
 
 
@@ -76,6 +78,10 @@ def receive_state(
     if other.cid in identity.aliases:
         return
     aliases = [name for name in (other.cid, *theirs.aliases) if name != customer.cid]
+    if body["at"] <= identity.erased_at:  # he was erased while this was on its way
+        name = f"{moment.offset}-{event_hash('state', other.cid).hex()}"
+        ask(aliases, name, identity.erased_at, moment, effects, whole=True)
+        return
     identity.aliases = [*identity.aliases, *aliases][-ALIASES_MAX:]
     known, other_known = customer.cid.startswith("u:"), other.cid.startswith("u:")
     if theirs.birth and known == other_known:

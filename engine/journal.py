@@ -24,11 +24,13 @@ _HASH = 6
 
 
 class Identity(msgspec.Struct, array_like=True):
-    """Who this customer is: its birth id, where it moved to, whom it has taken in."""
+    """Who this customer is: birth id, where it moved to, whom it has taken in, when erased."""
 
     birth: bytes = b""
     moved_to: str = ""
     aliases: list[str] = []
+    erased_at: int = 0  # what is stamped up to then (ms) is dropped; 0 for never erased
+    erasures: int = 0
 
 
 class Seen(msgspec.Struct, array_like=True):

@@ -49,7 +49,7 @@ def entry(
         "from": start, "to": end, "log_time": log_time, "committed_at": committed_at,
         "skipped": effects.skipped, "decisions": effects.decisions, "letters": sent,
         "quarantine": effects.quarantine, "facts": effects.facts, "examples": effects.examples,
-        "counts": effects.counts,
+        "counts": effects.counts, "erasures": effects.erasures,
     }  # fmt: skip
     return orjson.dumps({name: value for name, value in body.items() if value or name in _ALWAYS})
 

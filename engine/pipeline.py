@@ -17,6 +17,7 @@ import msgspec
 import orjson
 
 from engine.effects import Moment, Settings
+from engine.erasure import MARK, burials, is_gone, tombstone
 from engine.journal import REGISTRY, memory
 from engine.measures import MEASURES
 from engine.outbox import entry, letters
@@ -30,8 +31,8 @@ from rules.book import Book
 from rules.load import book_from_sources
 from rules.model import Shop
 
-CUSTOMERS_MAX = 900  # in one commit: a blob and a timer each stay under the store's 3,000 values
-RECORDS_MAX = 1_000
+CUSTOMERS_MAX = 900  # in one commit: blob, timer and tombstone of each stay below the store's 4,000
+RECORDS_MAX = 2_000  # measured: 12% less a record than with 1,000; the blobs are encoded less often
 WARM_MAX = 1_000  # customers a shard keeps decoded between commits, about 10 KB each
 DUE_MAX = 500
 PAUSE_SECONDS, PAUSE_SECONDS_MAX = 0.05, 2.0
@@ -54,6 +55,7 @@ class Shard:
         self._state = ShardState()
         self._book = Book.of({}, Shop(), {}, {})
         self._scorer: Scorer | None = None
+        self._stones = False  # whether anybody of this shard was erased
         self._warm: dict[str, Customer] = {}  # as committed, met last at the end
         self.warm_max = WARM_MAX
         self.sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -86,6 +88,7 @@ class Shard:
             lambda: self._store.claim(self.number, self._token)
         )
         self._state = _read_state.decode(state) if state else ShardState()
+        self._stones = (await self._prefetch([MARK]))[0] is not None
         await self._load_rules(self._state.rules)
         await self._load_model(self._state.model)
         return self.next_offset
@@ -215,10 +218,15 @@ class Shard:
         for cid, customer in run.customers.items():
             if not customer.dirty:
                 continue
-            journey = memory(customer).journey
+            mine = memory(customer)
+            journey = mine.journey
             if journey.alarm != journey.scheduled:
                 alarms[cid] = journey.scheduled = journey.alarm
-            blobs[cid] = customer.encode()
+            gone = mine.identity.erased_at and is_gone(customer)
+            blobs[cid] = b"" if gone else customer.encode()
+        if run.effects.erasures:
+            blobs |= burials(run.effects, self.settings.secret)
+            self._stones = True
         run.add_counts()
         state, shards = run.state, self.settings.shards
         sent = letters(run.effects, self.number, shards, state, tick=bool(after.step))
@@ -270,10 +278,22 @@ class Shard:
         warm = self._warm
         cold = [name for name in names if name not in warm]
         blobs = await self._prefetch(cold)
+        if self._stones and None in blobs:
+            blobs = await self._with_tombstones(cold, blobs)
         fresh = {
             cid: Customer.decode(cid, blob, REGISTRY) for cid, blob in zip(cold, blobs, strict=True)
         }
         return {name: warm.get(name) or fresh[name] for name in names}
+
+    async def _with_tombstones(
+        self, names: list[str], blobs: list[bytes | None]
+    ) -> list[bytes | None]:
+        """For customers without a blob, their tombstones; only a shard that has some asks."""
+        unknown = [name for name, blob in zip(names, blobs, strict=True) if blob is None]
+        secret = self.settings.secret
+        stones = await self._prefetch([tombstone(secret, name) for name in unknown])
+        found = dict(zip(unknown, stones, strict=True))
+        return [blob or found[name] for name, blob in zip(names, blobs, strict=True)]
 
     def _keep(self, customers: dict[str, Customer]) -> None:
         """Have the customers of a committed run at hand; who was not met for longest goes."""

@@ -13,6 +13,7 @@ import orjson
 
 from engine.decide import DUPLICATE, PROCESSED, decide, receive, wake_up
 from engine.effects import Effects, Moment
+from engine.erasure import ERASED
 from engine.ids import quarantine_id
 from engine.journal import Example, memory, write
 from engine.records import LETTER, REJECTED, TICK, Record, is_event
@@ -87,8 +88,8 @@ class Run:
                 fate = decide(self.customers[cid], event, self.moment, effects)
             counts["events"] += 1
             counts[fate] += 1
-            if fate == DUPLICATE:
-                effects.skipped.append((record.offset, DUPLICATE))
+            if fate in {DUPLICATE, ERASED}:
+                effects.skipped.append((record.offset, fate))
         elif record.key == REJECTED:
             counts["events"] += 1
             counts["quarantined"] += 1
@@ -111,7 +112,7 @@ class Run:
         customer = self.customers[letter["cid"]]
         fate = receive(customer, letter["kind"], letter["body"], self.moment, self.effects)
         self.state.letters_in[sender] = letter["id"]
-        if fate in {PROCESSED, DUPLICATE}:
+        if fate in {PROCESSED, DUPLICATE, ERASED}:
             self.effects.counts[fate] += 1
 
     def _tick(self, record: Record, poison: dict[int | str, str]) -> bool:

@@ -26,6 +26,7 @@ class Status:
     events_processed: int
     duplicates_dropped: int
     quarantined: int
+    erased: int  # erasures asked for, and what they keep out
     forwarded: int
     lag: int
     log_time: int
@@ -38,6 +39,7 @@ class Status:
         """Events accepted and neither processed, dropped nor put aside; 0 once drained."""
         return (
             self.events_in - self.events_processed - self.duplicates_dropped - self.quarantined
+            - self.erased
         )  # fmt: skip
 
 
@@ -67,6 +69,7 @@ async def read(redis: "Redis", shards: int, log: Log | None = None) -> Status:
         events_processed=counts.get("processed", 0),
         duplicates_dropped=counts.get("duplicate", 0),
         quarantined=counts.get("quarantined", 0),
+        erased=counts.get("erased", 0),
         forwarded=counts.get("forwarded", 0),
         lag=sum(max(0, end - offset) for end, offset in zip(ends, offsets, strict=True)),
         log_time=max((state.log_time for state in states), default=0),

@@ -72,7 +72,7 @@ class Commit(NamedTuple):
     before: Position
     after: Position
     state: bytes
-    blobs: dict[str, bytes]
+    blobs: dict[str, bytes]  # b"" takes one away
     alarms: dict[str, int]  # customer -> earliest timer (ms); 0 takes it away
     outbox_id: str
     outbox: bytes

@@ -53,7 +53,11 @@ class MemoryStore:
         held = self.shard(commit.shard)
         if held.owner != commit.token or held.position != commit.before:
             return False
-        held.customers.update(commit.blobs)
+        for cid, blob in commit.blobs.items():
+            if blob:
+                held.customers[cid] = blob
+            else:
+                held.customers.pop(cid, None)
         for cid, due in commit.alarms.items():
             if due:
                 held.alarms[cid] = due

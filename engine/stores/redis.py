@@ -15,7 +15,7 @@ from redis.exceptions import TimeoutError as RedisSlow
 from engine.store import Commit, Position, Prefetched, Stopped, StoreAway
 
 # A script's unpack takes fewer than 8,000 values; the slices below stay far from it.
-VALUES_MAX = 3_000
+VALUES_MAX = 4_000
 AWAY = ("OOM", "LOADING", "BUSY", "MISCONF", "READONLY", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN")
 
 _COMMIT = """
@@ -24,7 +24,8 @@ if owner ~= ARGV[1] or (next or '0:0') ~= ARGV[2] then return 0 end
 local blobs, dues = tonumber(ARGV[7]), tonumber(ARGV[8])
 local at = 9
 for i = 1, blobs do
-  redis.call('SET', KEYS[5 + i], ARGV[at])
+  if ARGV[at] == '' then redis.call('DEL', KEYS[5 + i])
+  else redis.call('SET', KEYS[5 + i], ARGV[at]) end
   at = at + 1
 end
 for i = 1, dues do
