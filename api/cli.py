@@ -313,6 +313,28 @@ def quarantine_show(
     raise typer.Exit(show_rejected(data, quarantine_id, as_json))
 
 
+@quarantine_app.command("retry")
+def quarantine_retry(
+    ids: Annotated[list[str] | None, typer.Argument(help="As `list` gives them.")] = None,
+    reason: Annotated[str | None, typer.Option(help="All with this reason.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All that did not go back yet.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would.")] = False,
+    data: DataOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Put rejected events back into the log, by today's rules; what is still bad stays.
+
+    Example: laike quarantine retry --reason bad_number --dry-run
+    """
+    from api.cli_quarantine import retry_rejected
+
+    if sum([bool(ids), reason is not None, everything]) != 1:
+        raise typer.BadParameter("name ids, or a --reason, or --all", param_hint="ids")
+    raise typer.Exit(retry_rejected(data, ids or [], reason, dry_run=dry_run, as_json=as_json))
+
+
 def _console(as_json: bool) -> "Console":
     from rich.console import Console
 
