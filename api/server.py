@@ -40,6 +40,10 @@ Background = Callable[[], Awaitable[None]]
 MakeChecks = Callable[[Settings, Log, Redis], Checks]
 
 
+class CannotListen(OSError):  # noqa: N818 - a state of the world, not a fault of ours
+    """The door's address cannot be had; the message names it."""
+
+
 async def serve(
     settings: Settings,
     *,
@@ -145,7 +149,7 @@ async def run(app: FastAPI, host: str, port: int, background: Sequence[Backgroun
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """The door's socket; raises OSError that names the address when it cannot be had."""
+    """The door's socket; raises CannotListen."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio turns Nagle's algorithm off only where it sees the protocol: 40 ms an answer without.
     door = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -156,5 +160,5 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as taken:
         door.close()
         told = f"cannot listen on {host} port {port}: {taken.strerror}"
-        raise OSError(taken.errno, told) from None
+        raise CannotListen(told) from None
     return door

@@ -10,6 +10,7 @@ import hashlib
 import heapq
 import pickle
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 
 SORTED_PART = 200_000
 _READ_ROWS = 8_192
+_UNREADABLE = (OSError, EOFError, ValueError, csv.Error, zlib.error)
 
 
 class UnreadableError(ValueError):
@@ -54,8 +56,8 @@ def header(path: Path) -> list[str]:
         if _is_parquet(path):
             return list(pq.ParquetFile(path).schema_arrow.names)
         return next(_csv_rows(path), [])
-    except (OSError, EOFError, ValueError, csv.Error) as error:
-        raise UnreadableError(f"{path}: {error}") from None
+    except _UNREADABLE as error:
+        raise UnreadableError(f"{path}: {_why(error)}") from None
 
 
 def survey(path: Path, column: int, read_time: Callable[[str], int | None]) -> Survey:
@@ -130,8 +132,13 @@ def _cells(path: Path) -> Iterator[list[str]]:
             rows = _csv_rows(path)
             next(rows, None)
             yield from rows
-    except (OSError, EOFError, ValueError, csv.Error) as error:
-        raise UnreadableError(f"{path}: {error}") from None
+    except _UNREADABLE as error:
+        raise UnreadableError(f"{path}: {_why(error)}") from None
+
+
+def _why(error: Exception) -> str:
+    """An OSError's text would name the file once more."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 def _csv_rows(path: Path) -> Iterator[list[str]]:
