@@ -60,7 +60,7 @@ def put_in_place(settings: Settings) -> None:
     for name in migrate(client):
         told("applied %s", name)
     with redis.Redis.from_url(settings.redis) as store:
-        book = Rules(settings.rules, told).publish(store, client)
+        book = Rules(settings.rules, settings.secret, told).publish(store, client)
     told("rules %s published: %d rules", book.hash[:8], len(book.rules))
     asyncio.run(_topic(settings))
 

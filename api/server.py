@@ -16,19 +16,21 @@ from fastapi import APIRouter, FastAPI
 from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 
-from api import metrics
+from api import metrics, rules_calls
 from api.access.accounts import Accounts
 from api.app import Deps, create_app
 from api.bounds import BoundedLog
 from api.checks import log_answers
 from api.clocks import WorldClock, wall
 from api.health import Checks
+from api.proposals import Proposals
 from api.sealing import Sealing
 from api.sources import Sources, ensure_sources
 from engine.keys import open_keys
 from engine.log import Log
 from engine.logs import open_log
 from engine.settings import Settings
+from sinks.clickhouse import connect
 
 DRAIN_SECONDS = 10
 CONNECTIONS_MAX = 4096
@@ -77,6 +79,9 @@ async def serve(
         sources = open_sources(settings)
         store = BlockingRedis.from_url(settings.redis, socket_timeout=STORE_SECONDS_MAX)
         held.callback(store.close)
+        accounts = Accounts(store, settings.secret)
+        proposals = Proposals(store, settings.secret, lambda: connect(settings.clickhouse))
+        rules = rules_calls.router(accounts, proposals)
         keys = open_keys(settings)
         held.push_async_callback(keys.close)
         door = BoundedLog(log, redis, 0 if settings.clock == "record" else settings.outbox_mb << 20)
@@ -86,9 +91,9 @@ async def serve(
             clock=clock,
             refresh=refresh,
             checks=checks,
-            accounts=Accounts(store, settings.secret),
+            accounts=accounts,
             sealing=Sealing(keys),
-            routers=[numbers, *routers],
+            routers=[numbers, rules, *routers],
         )
         await run(create_app(deps), settings.host, settings.port, beside)
 

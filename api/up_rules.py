@@ -1,11 +1,9 @@
 """The rule files of one machine: published at the start, and again whenever a marketer saves one.
 
-Must live here: from the files to the two places that hold a published version (Redis for the
-workers, the table `rules` for the analysts). Must not: what a rule means.
+Must live here: watching the files. Must not: how a book is published (rules_in_force), what a rule
+means.
 """
 
-import getpass
-import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,44 +14,48 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from redis.exceptions import RedisError
 
+from api import rules_in_force
+from engine.audit import local_user
 from rules.book import Book
 from rules.errors import RuleErrors
 from rules.load import load_book
 from sinks.clickhouse import connect
-from sinks.relay_tables import publish_rules
 
 LOOK_S = 1.0
 SUFFIXES = {".yaml", ".j2"}
-WANTED = "laike:rules:wanted"
-
-
-def publish(book: Book, store: redis.Redis, clickhouse: Client, by: str, at: int) -> None:
-    """Make `book` the version that workers are asked to decide by.
-
-    The body goes first, so that no worker ever finds the wanted hash without it.
-    """
-    store.set(f"laike:rules:{book.hash}", json.dumps(dict(book.sources), ensure_ascii=False))
-    publish_rules(clickhouse, book, at, by)
-    store.set(WANTED, book.hash)
 
 
 class Rules:
     """The files under `folder`, watched."""
 
-    def __init__(self, folder: Path, told: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, secret: bytes, told: Callable[[str], None]) -> None:
         self.folder = folder
+        self.secret = secret
         self.told = told
         self.hash = ""  # of the version published last
         self._seen = self._stamps()
         self._looked = 0.0
 
     def publish(self, store: redis.Redis, clickhouse: Client) -> Book:
-        """Load and publish; RuleErrors with every error of every file."""
+        """Load and publish; RuleErrors with every error of every file.
+
+        Where two people are asked for, the book in force stays, and files are only compared.
+        """
         book = load_book(self.folder)
-        at = time.time_ns() // 1_000_000
-        publish(book, store, clickhouse, getpass.getuser(), at)
-        self.hash = book.hash
-        return book
+        approved = self._approved(store)
+        if approved is None:
+            at = time.time_ns() // 1_000_000
+            rules_in_force.publish(book, store, clickhouse, local_user(), at, self.secret)
+        elif approved.hash != book.hash:
+            self.told("the files differ from the approved rules: `laike rules propose` them")
+        self.hash = (approved or book).hash
+        return approved or book
+
+    def _approved(self, store: redis.Redis) -> Book | None:
+        """The book in force, if it is not for one person to change."""
+        if not rules_in_force.two_people(store):
+            return None
+        return rules_in_force.kept(store, rules_in_force.wanted(store))
 
     def publish_changed(self, store: redis.Redis, clickhouse: str) -> None:
         """Publish again if a file changed; files with errors are told and change nothing."""
@@ -64,6 +66,7 @@ class Rules:
         stamps = self._stamps()
         if stamps == self._seen:
             return
+        before = self.hash
         try:
             book = self.publish(store, connect(clickhouse))
         except RuleErrors as wrong:
@@ -71,7 +74,8 @@ class Rules:
         except (RedisError, ClickHouseError, OSError):  # away: the same again in a second
             return
         else:
-            self.told(f"rules {book.hash[:8]} published: {len(book.rules)} rules")
+            if book.hash != before:
+                self.told(f"rules {book.hash[:8]} published: {len(book.rules)} rules")
         self._seen = stamps
 
     def _stamps(self) -> dict[Path, tuple[int, int]]:

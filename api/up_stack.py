@@ -105,7 +105,7 @@ class Stack:
         self.birth = up_folder.bear(plan.data, plan.clock, plan.default_clock)
         self.settings = self._settings()
         self.keys = ensure_sources(plan.data)
-        self.rules = Rules(plan.rules, self.told)
+        self.rules = Rules(plan.rules, self.settings.secret, self.told)
         steps = [self._stores, self._publish, self._engine]
         for step in [*steps, self._simulate] if plan.simulate else steps:
             if not self.leaving:

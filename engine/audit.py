@@ -16,8 +16,10 @@ Record first, then change: a change without its entry is worse than an entry wit
     AuditBroken   the head is not ours or gone: nothing is appended; `laike audit verify` says more
 """
 
+import getpass
 import hashlib
 import hmac
+import os
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
@@ -102,6 +104,14 @@ async def record_async(
         if head == step.new_head:
             return int(head.split(" ")[0])
     raise AuditBroken(f"{ATTEMPTS_MAX} attempts, and another process was first each time")
+
+
+def local_user() -> str:
+    """Who runs this process, as the log names him."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):  # a container's user may have no name
+        return f"cli:{os.getuid()}"
 
 
 def pseudonym(secret: bytes, customer: str) -> str:
