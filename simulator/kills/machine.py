@@ -98,13 +98,24 @@ class Machine:
 
     async def __aenter__(self) -> Self:
         """Everything up, the tables and the rules in place."""
+        try:
+            await self._enter()
+        except BaseException:
+            await self._held.aclose()
+            raise
+        return self
+
+    async def _enter(self) -> None:
         (self.folder / "secret").write_bytes(SECRET)
         self._start_redis()
+        self._held.callback(lambda: redis_server.stop(self._redis_process))
         self.redis = Redis.from_url(self._url, socket_timeout=5)
         self._held.push_async_callback(self.redis.aclose)
         if self.kind == "kafka":
             self.broker = broker.Broker(self.folder / "kafka")
+            self._held.callback(lambda: self.broker.stop())
         self.clickhouse = await asyncio.to_thread(start_clickhouse, self.folder / "clickhouse")
+        self._held.callback(lambda: self.clickhouse.stop())
         self.proxy = await self._held.enter_async_context(Proxy(self.clickhouse.url))
         await self._held.enter_async_context(self.receiver)
         target = {"targets": {"hook": {"url": self.receiver.url, "private": True}},
@@ -117,21 +128,19 @@ class Machine:
         self.log = open_log(self.settings().log, redis=self.redis, shards=self.shards)
         self._held.push_async_callback(self.log.close)
         await self._migrate()
+        self._held.callback(self._kill_all)
         for index in range(WORKERS):
             self.add(f"worker{index}", "worker", index)
         self.add("relay", "relay")
-        return self
 
     async def __aexit__(self, *_: object) -> None:
-        """End every process, in no order at all: nothing that matters may depend on one."""
+        """Leave nothing behind."""
+        await self._held.aclose()
+
+    def _kill_all(self) -> None:
         for process in (*self.strays, *self.processes.values()):
             process.process.kill()
             process.process.wait()
-        await self._held.aclose()
-        await asyncio.to_thread(self.clickhouse.stop)
-        if self.kind == "kafka":
-            self.broker.stop()
-        redis_server.stop(self._redis_process)
 
     def settings(self, index: int = 0) -> Settings:
         """The settings of a part; `index` matters to a worker on the Redis log."""

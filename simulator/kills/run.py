@@ -81,7 +81,7 @@ class Run:
         self.world = World(machine, random.Random(plan.seed + 1), self.watch.mark)
         self.kills = 0
         self.struck: Counter[str] = Counter()
-        self._open = True
+        self._open_since = 0.0  # when stories began to be begun; 0 while none is
 
     @asynccontextmanager
     async def traffic(self) -> AsyncIterator[None]:
@@ -100,11 +100,11 @@ class Run:
 
     async def _tell(self) -> None:
         """Begin stories at their rate and send what is due; nothing is given up."""
-        began = time.time()
         shards = self.machine.shards
         while True:
             now = time.time()
-            while self._open and self.stories.begun < (now - began) * self.plan.customers_per_second:
+            open_seconds = now - self._open_since if self._open_since else 0.0
+            while self.stories.begun < open_seconds * self.plan.customers_per_second:
                 self.stories.begin(now)
             due = self.stories.due(now)
             at = round(now * 1000)
@@ -133,12 +133,13 @@ class Run:
             await asyncio.sleep(BEAT_SECONDS)
 
     async def ready(self) -> None:
-        """Every shard decides by the rules."""
+        """Wait until every shard decides by the rules; only then may anything happen."""
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
             found = await status.read(self.machine.redis, self.machine.shards, self.machine.log)
             if len(found.rules) == 1 and "" not in found.rules:
                 self.watch.mark("none (a start)")
+                self._open_since = time.time()
                 return
             await asyncio.sleep(BEAT_SECONDS)
         said = self.machine.processes["worker0"].said()
@@ -168,7 +169,7 @@ class Run:
 
     async def drain(self) -> list[str]:
         """No new stories; wait until all is told, decided and carried; what did not come."""
-        self._open = False
+        self._open_since = 0.0
         deadline = time.monotonic() + DRAIN_SECONDS
         steps = (self._all_told, self._calm, self._letters, self._calm, self._carried)
         for step in steps:
