@@ -1,111 +1,19 @@
 """/readyz, /healthz and /metrics tell the truth, on a real Redis, ClickHouse, worker and relay."""
 
 import asyncio
-import signal
-import subprocess
-import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
-from api.checks import Offsets, checks_of
-from api.cli_parts import put_in_place, relay_of
-from api.server import serve
-from engine.metrics import BY_NAME, PREFIX
+from api.checks import Offsets
+from engine.metrics import BY_NAME
 from engine.records import Append
 from engine.settings import Settings
-from sinks.embedded.process import Embedded, start
 from tests.fakes import MemoryLog
-from tests.fixtures_logs import RedisProcess, start_redis
-from tests.fixtures_workers import start_real_worker
-from tests.unit.test_house import ROOT
-from tests.unit.test_ingest_process import free_port
+from tests.fixtures_stack import Stack
 
-SHARDS = 4
 EVENT = {"userId": "u1", "event": "Product Viewed", "properties": {"product_id": "p1"}}
-
-
-@dataclass
-class Stack:
-    settings: Settings
-    redis: RedisProcess
-    clickhouse: Embedded
-    http: httpx.AsyncClient
-
-    async def ready(self) -> tuple[int, str, dict[str, str]]:
-        answer = await self.http.get("/readyz")
-        told = answer.json()
-        bad = {name: said for name, said in told["checks"].items() if said != "ok"}
-        return answer.status_code, told["status"], bad
-
-    async def becomes(self, status: str, seconds: float = 20) -> dict[str, str]:
-        deadline = time.monotonic() + seconds
-        while True:
-            _, now, bad = await self.ready()
-            if now == status:
-                return bad
-            assert time.monotonic() < deadline, (now, bad)
-            await asyncio.sleep(0.1)
-
-    async def numbers(self) -> dict[str, dict[str, float]]:
-        """Sample name -> label's value (or "") -> number."""
-        page = (await self.http.get("/metrics")).text
-        found: dict[str, dict[str, float]] = {}
-        for family in text_string_to_metric_families(page):
-            for sample in family.samples:
-                label = next(iter(sample.labels.values()), "")
-                found.setdefault(sample.name.removeprefix(PREFIX), {})[label] = sample.value
-        return found
-
-    @asynccontextmanager
-    async def worker(self) -> AsyncIterator["subprocess.Popen[bytes]"]:
-        with start_real_worker(self.settings) as process:
-            try:
-                yield process
-            finally:
-                process.terminate()
-                await asyncio.to_thread(process.wait, 20)
-
-
-@pytest.fixture
-def stores() -> Iterator[tuple[RedisProcess, Embedded, Path]]:
-    """A Redis and a ClickHouse of one's own: these tests stop them."""
-    with tempfile.TemporaryDirectory(prefix="laike-") as name:
-        folder = Path(name)
-        redis, clickhouse = start_redis(folder / "redis"), start(folder / "clickhouse")
-        yield redis, clickhouse, folder
-        redis.stop()
-        clickhouse.stop()
-
-
-@pytest.fixture
-async def stack(stores: tuple[RedisProcess, Embedded, Path]) -> AsyncIterator[Stack]:
-    redis, clickhouse, folder = stores
-    (folder / "secret").write_text("0123456789abcdef")
-    settings = Settings(
-        data=folder, secret=b"0123456789abcdef", log=redis.url, redis=redis.url,
-        clickhouse=clickhouse.url, shards=SHARDS, port=free_port(), rules=ROOT / "rules",
-    )  # fmt: skip
-
-    serving = asyncio.ensure_future(serve(settings, make_checks=checks_of))
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings.port}", timeout=15) as http:
-        for _ in range(200):
-            try:
-                await http.get("/healthz")
-                break
-            except httpx.TransportError:
-                await asyncio.sleep(0.02)
-        lines = (folder / "write-keys.txt").read_text().splitlines()
-        http.auth = httpx.BasicAuth(dict(line.split() for line in lines)["server"], "")
-        yield Stack(settings, redis, clickhouse, http)
-    signal.raise_signal(signal.SIGTERM)
-    await serving
 
 
 async def test_ready_is_what_it_says_from_the_first_start_to_stores_that_go(stack: Stack) -> None:
@@ -114,13 +22,11 @@ async def test_ready_is_what_it_says_from_the_first_start_to_stores_that_go(stac
     assert "laike migrate" in bad["rules"]
     assert "0001" in bad["migrations"]
     assert set(bad) == {"rules", "migrations", "workers"}
-    # in a thread: it runs a loop of its own
-    await asyncio.to_thread(put_in_place, stack.settings)
+    await stack.put_in_place()
     assert set(await stack.becomes("degraded")) == {"workers"}
     assert (await stack.numbers())["workers"] == {"": 0}
 
-    relaying = asyncio.ensure_future(relay_of(stack.settings, stop := asyncio.Event()))
-    async with stack.worker():
+    async with stack.relay(), stack.worker():
         await stack.becomes("ready")
         batch = [{"type": "track", **EVENT, "userId": f"u{n}"} for n in range(50)]
         bad_one = {"type": "track", "userId": "u1"}
@@ -146,8 +52,6 @@ async def test_ready_is_what_it_says_from_the_first_start_to_stores_that_go(stac
         assert "lag_events" not in numbers
         stack.redis.restart()
         assert set(await stack.becomes("degraded")) == {"clickhouse"}
-    stop.set()
-    await relaying
 
 
 async def _check_numbers(stack: Stack) -> None:
