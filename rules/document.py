@@ -26,6 +26,9 @@ from rules.errors import FULL_WIDTH, RuleError, full_width
 FILE_MAX: Final = 200_000
 DEPTH_MAX: Final = 20
 NODES_MAX: Final = 20_000
+DOCUMENTS_MAX: Final = 500
+ERRORS_MAX: Final = 100  # told of one document, each at its place; then it is not read on
+SHOWN_MAX: Final = 40
 _BREAK = re.compile(r"---(?=\s|$)")
 _LOST = re.compile(r"\s+(#\S.*)")
 _PLAIN_START = re.compile(r"[%@`&*!|>]")
@@ -79,7 +82,11 @@ def documents(text: str, file: str, errors: list[RuleError]) -> list[Node]:
         errors.append(RuleError(file, 0, 0, f"{len(text)} characters: at most {FILE_MAX}"))
         return []
     found: list[Node] = []
-    for first_line, part in _parts(text.removeprefix("\ufeff")):
+    for number, (first_line, part) in enumerate(_parts(text.removeprefix("\ufeff"))):
+        if number == DOCUMENTS_MAX:
+            message = f"too many documents in one file: at most {DOCUMENTS_MAX}"
+            errors.append(RuleError(file, first_line, 1, message))
+            return []
         if not _indented_by_spaces(part, first_line, file, errors):
             continue
         try:
@@ -123,6 +130,7 @@ class _Reader:
         self.file = file
         self.first_line = first_line
         self.errors = errors
+        self.errors_before = len(errors)
         self.lines = part.split("\n")
         self.nodes = 0
         self.events = self._events()
@@ -146,7 +154,7 @@ class _Reader:
 
     def _complaint(self, error: MarkedYAMLError, line: int) -> str:
         problem = " ".join(str(error.problem or error.context or "").split())
-        message = f"this cannot be read as YAML: {problem}"
+        message = f"this cannot be read as YAML: {problem[:200]}"
         near = self.lines[max(line - 1, 0) : line + 1]
         for shown in reversed(near):
             sign = next((s for s in _bare(shown) if s in FULL_WIDTH), "")
@@ -186,6 +194,8 @@ class _Reader:
         if depth > DEPTH_MAX or self.nodes > NODES_MAX:
             limit = f"nested deeper than {DEPTH_MAX}" if depth > DEPTH_MAX else "too long a file"
             raise Refused(self._at(line, column, limit))
+        if len(self.errors) - self.errors_before >= ERRORS_MAX:
+            raise Refused(self._at(line, column, f"over {ERRORS_MAX} errors: the rest is not read"))
         self._plain(event, line, column)
         place = (self.first_line + line, column + 1)
         if isinstance(event, MappingStartEvent):
@@ -230,7 +240,7 @@ class _Reader:
                 self._at(
                     line,
                     column,
-                    f"`{tag}` is a YAML tag, which is not allowed: write `not` for no in a "
+                    f"`{_cut(tag)}` is a YAML tag, which is not allowed: write `not` for no in a "
                     "condition, or quote the text",
                 )
             )
@@ -241,8 +251,8 @@ class _Reader:
                 self._at(
                     line,
                     column,
-                    f"`{sign}{anchor}` is a YAML {what}, which is not allowed: write the value "
-                    "out, or quote the text",
+                    f"`{sign}{_cut(anchor)}` is a YAML {what}, which is not allowed: write the "
+                    "value out, or quote the text",
                 )
             )
 
@@ -258,12 +268,18 @@ class _Reader:
                     RuleError(self.file, key.line, key.column, "a key is a plain word here")
                 )
             elif key.value in seen:
-                message = f"`{key.value}` is here twice: first in line {seen[key.value]}"
+                message = f"`{_cut(key.value)}` is here twice: first in line {seen[key.value]}"
                 self.errors.append(RuleError(self.file, key.line, key.column, message))
             else:
                 seen[key.value] = key.line
                 fields.pairs.append((key, value))
         return fields
+
+
+def _cut(shown: object) -> str:
+    """What is quoted in a message, which a person has to read."""
+    text = str(shown)
+    return text if len(text) <= SHOWN_MAX else f"{text[: SHOWN_MAX - 3]}..."
 
 
 def _bare(line: str) -> str:
