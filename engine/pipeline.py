@@ -101,15 +101,20 @@ class Shard:
         todo = list(records)
         if todo and todo[0].offset < self.next_offset:
             todo = [record for record in todo if record.offset >= self.next_offset]
-        if todo and todo[0].offset != self.next_offset:
-            raise Stopped(
-                f"shard {self.number}: the log continues at offset {todo[0].offset} but offset "
-                f"{self.next_offset} was not decided yet: records are lost. Restore the log, or "
-                "restore Redis from a back-up that belongs to this log."
-            )
+        if todo and todo[-1].offset - self.next_offset + 1 != len(todo):
+            self._stop_at_a_hole(todo)
         while todo:
             run, cids = _first_run(todo)
             todo = todo[await self._process_run(run, cids) :]
+
+    def _stop_at_a_hole(self, records: Sequence[Record]) -> None:
+        found = enumerate((record.offset for record in records), self.next_offset)
+        missing, there = next((wanted, offset) for wanted, offset in found if wanted != offset)
+        raise Stopped(
+            f"shard {self.number}: the log continues at offset {there} but offset {missing} was "
+            "not decided yet: records are lost. Restore the log, or restore Redis from a back-up "
+            "that belongs to this log."
+        )
 
     async def _process_run(self, run: list[Record], cids: list[str]) -> int:
         """Decide and commit a run, or its beginning; how many records that were."""

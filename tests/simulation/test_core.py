@@ -301,6 +301,17 @@ async def test_a_hole_in_the_log_stops_the_shard():
         await world.workers[0].process([Record(5, START, b"!tick", b"{}")])
 
 
+async def test_a_hole_within_a_batch_stops_the_shard_before_anything_is_decided():
+    world = engine(NUDGE)
+    await world.run()
+    worker = world.workers[0]
+    start = worker.next_offset
+    batch = [Record(start + n, START, b"!tick", b"{}") for n in (0, 1, 3)]
+    with pytest.raises(Stopped, match=f"offset {start + 3} but offset {start + 2} was not"):
+        await worker.process(batch)
+    assert worker.next_offset == start
+
+
 async def test_a_second_owner_fences_the_first():
     world = engine(NUDGE)
     await world.run()
