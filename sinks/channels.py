@@ -35,7 +35,7 @@ class Message:
     to: str = ""
     coupons: list[dict[str, Any]] = field(default_factory=list)  # issued by the same decision
     at: int = 0  # the decision's
-    log_time: int = 0  # when it was committed
+    log_time: int = 0  # when it was decided, whatever commit holds it
     not_after: int = 0
     version: int = 0  # the decision's log offset
     purpose: str = ""
@@ -120,7 +120,6 @@ class Channel(Protocol):
 
 
 class _Entry(msgspec.Struct):
-    log_time: int
     decisions: list[dict[str, Any]] = []
 
 
@@ -131,7 +130,7 @@ def messages_of(entry: Entry) -> list[Message]:
     """The messages of one outbox entry, through whatever channel."""
     read = _entry.decode(entry.body)
     return [
-        _message(decision, action, read.log_time)
+        _message(decision, action, decision["at"] + decision.get("latency_ms", 0))
         for decision in read.decisions
         if acts(decision)
         for action in decision.get("actions") or ()

@@ -20,7 +20,7 @@ def message(number: int = 1, **given) -> Message:
 
 
 def entry(*decisions) -> Entry:
-    body = {"from": 0, "to": 1, "log_time": NOW, "decisions": decisions}
+    body = {"from": 0, "to": 1, "log_time": NOW + 60_000, "decisions": decisions}  # with later ones
     return Entry(0, EntryId(1, 0), orjson.dumps(body))
 
 
@@ -28,7 +28,7 @@ def decision(**given):
     notify = {"kind": "notify", "name": "notify:hello", "via": ["push", "sms"], "channel": "sms",
               "template": "hello", "with": {"n": 1}}  # fmt: skip
     coupon = {"kind": "coupon", "name": "coupon:SAVE", "code": "C-1", "offer": "SAVE"}
-    return {"rule": "r", "decision_id": "D" * 26, "cid": "u:1", "at": NOW - 5, "result": "act",
+    return {"rule": "r", "decision_id": "D" * 26, "cid": "u:1", "at": NOW - 5, "latency_ms": 5, "result": "act",
             "arm": "treated", "actions": [notify, coupon], "log_offset": 7, **given}  # fmt: skip
 
 
