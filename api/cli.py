@@ -208,7 +208,14 @@ def simulate(
 
 
 @app.command()
-def query(sql: str, data: DataOption = HERE, as_json: JsonOption = False) -> None:
+def query(
+    sql: str,
+    data: DataOption = HERE,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="CSV; a text that begins like a formula gets a ' before.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Ask ClickHouse: the running engine's, or the folder's when none runs there.
 
     Example: laike query "SELECT rule, result, count() FROM decisions FINAL GROUP BY ALL"
@@ -216,7 +223,10 @@ def query(sql: str, data: DataOption = HERE, as_json: JsonOption = False) -> Non
     from api.cli_settings import clickhouse_of
     from sinks.query import query as run
 
-    raise typer.Exit(run(sql, url=clickhouse_of(data), data=data, as_json=as_json))
+    if as_csv and as_json:
+        raise typer.BadParameter("either --csv or --json", param_hint="--csv")
+    address = clickhouse_of(data)
+    raise typer.Exit(run(sql, url=address, data=data, as_json=as_json, as_csv=as_csv))
 
 
 @app.command()

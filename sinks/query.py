@@ -1,9 +1,12 @@
 """One question to the analysts' tables: against the running engine, or its folder when none runs.
 
 Must live here: finding the engine, asking, showing. Must not: a question of Laike's own.
+What customers wrote may stand in an answer: in CSV, a text that a spreadsheet would run is defused.
 Exit codes: 0 answered, 1 the engine refused or cannot be reached, 2 there is nothing to ask.
 """
 
+import csv
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,14 +26,18 @@ from sinks.embedded.process import NotStartedError, start
 
 FOLDER = "clickhouse"  # in the data folder
 _ROWS_SHOWN = 1000
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # a terminal would obey some of these
+_RUN = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # how a formula may begin
 
 
 class NothingToAskError(Exception):
     """There is neither an engine nor a folder of tables."""
 
 
-def query(sql: str, *, url: str | None, data: Path | None, as_json: bool) -> int:
-    """Ask `sql` and print the answer; with `as_json` one JSON object as the last line."""
+def query(
+    sql: str, *, url: str | None, data: Path | None, as_json: bool, as_csv: bool = False
+) -> int:
+    """Ask `sql` and print the answer: a table, one JSON object as the last line, or CSV alone."""
     errors = Console(stderr=True, highlight=False)
     try:
         with _engine(url, data) as address:
@@ -47,6 +54,8 @@ def query(sql: str, *, url: str | None, data: Path | None, as_json: bool) -> int
         return 1
     if as_json:
         sys.stdout.write(_as_json(result).decode() + "\n")
+    elif as_csv:
+        _write_csv(result)
     else:
         _show(result)
     return 0
@@ -88,6 +97,24 @@ def _as_json(result: QueryResult) -> bytes:
     )
 
 
+def _write_csv(result: QueryResult) -> None:
+    """By RFC 4180 with a header; null is empty, lists and maps are JSON."""
+    out = csv.writer(sys.stdout)
+    out.writerow(map(defused, result.column_names))
+    for row in result.result_rows:
+        texts = [(isinstance(value, str | bytes), _plain(value)) for value in row]
+        out.writerow([defused(text) if written else text for written, text in texts])
+
+
+def defused(text: str) -> str:
+    """A text that a spreadsheet shows and does not run: `'` before what could be a formula.
+
+    >>> [defused(text) for text in ("=1+1", "-5", "a=b", "")]
+    ["'=1+1", "'-5", 'a=b', '']
+    """
+    return f"'{text}" if text.startswith(_RUN) else text
+
+
 def _as_text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
@@ -109,9 +136,13 @@ def _show(result: QueryResult) -> None:
 
 
 def _cell(value: Any) -> Text:
+    return Text(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", _plain(value)))
+
+
+def _plain(value: Any) -> str:
     if isinstance(value, list | tuple | dict):
         value = orjson.dumps(value, default=_as_text, option=orjson.OPT_NON_STR_KEYS)
-    return Text("" if value is None else _as_text(value))
+    return "" if value is None else _as_text(value)
 
 
 def _short(error: Exception) -> str:

@@ -1,5 +1,7 @@
 """`laike query`: against an engine that runs, or a folder where none does."""
 
+import csv
+import io
 import json
 
 import pytest
@@ -30,6 +32,45 @@ def test_a_table_for_people(clickhouse_url, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "[bold]x" in shown
     assert "1 row" in shown
+
+
+FORMULAS = [
+    "=cmd|' /C calc'!A0",
+    "+1",
+    "-2+3",
+    "@SUM(1)",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    "＝1",
+    "＋1",
+    "－1",
+    "＠1",
+]
+HARMLESS = ["", "a=1", " =1", "1-1", "'=1", "来, 客", 'say "hi"', "two\nlines"]
+
+
+def test_csv_cells_that_a_spreadsheet_would_run_are_defused(clickhouse_url, tmp_path, capfd):
+    texts = FORMULAS + HARMLESS
+    listed = ", ".join("'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'" for text in texts)
+    sql = f"SELECT arrayJoin([{listed}]) AS `=name`, -5 AS n, toDecimal64(-1.5, 2) AS money, NULL AS x, ['=1'] AS l"
+    asked = {"url": clickhouse_url, "data": tmp_path}
+    assert query(sql, as_json=False, as_csv=True, **asked) == 0
+    header, *rows = csv.reader(io.StringIO(capfd.readouterr().out, newline=""))
+    assert header == ["'=name", "n", "money", "x", "l"]
+    assert [row[0] for row in rows] == [f"'{text}" for text in FORMULAS] + HARMLESS
+    assert {tuple(row[1:]) for row in rows} == {("-5", "-1.50", "", '["=1"]')}
+    assert query(sql, as_json=True, **asked) == 0
+    answer = json.loads(capfd.readouterr().out.splitlines()[-1])
+    assert [row[0] for row in answer["rows"]] == texts
+
+
+def test_a_terminal_is_not_told_what_to_do_by_a_cell(clickhouse_url, tmp_path, capsys):
+    sql = "SELECT '\\x1b]0;mine\\x07\\x9b2J' AS name"
+    assert query(sql, url=clickhouse_url, data=tmp_path, as_json=False) == 0
+    shown = capsys.readouterr().out
+    assert "mine" in shown
+    assert not {"\x1b", "\x07", "\x9b"} & set(shown)
 
 
 def test_an_error_is_clickhouses_own_words(clickhouse_url, tmp_path, capsys):
