@@ -12,6 +12,7 @@ the same content to the last column.
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -72,7 +73,8 @@ class Audit:
                             if row[-1] > 1]  # fmt: skip
 
     def _events(self, client: Client) -> None:
-        found = dict(client.query("SELECT DISTINCT message_id, cid FROM events").result_rows)
+        rows: Any = client.query("SELECT DISTINCT message_id, cid FROM events").result_rows
+        found: dict[str, str] = dict(rows)
         wanted = self.expected.events
         self.lost += [f"event {one}" for one in sorted(wanted.keys() - found.keys())]
         self.wrong += [f"event {one} was never sent" for one in sorted(found.keys() - wanted)]
@@ -126,7 +128,9 @@ class Audit:
         sql = "SELECT DISTINCT decision_id FROM outcomes WHERE fact = 'sent'"
         sent = {(_text(name),) for name in _column(client, sql)}
         self.lost += [f"row of what was sent: {one}" for one in sorted(acting - sent)]
-        failed = "SELECT DISTINCT concat(decision_id, ' ', reason) FROM outcomes WHERE fact = 'failed'"
+        failed = (
+            "SELECT DISTINCT concat(decision_id, ' ', reason) FROM outcomes WHERE fact = 'failed'"
+        )
         self.wrong += [f"a message failed: {one}" for one in _column(client, failed)]
 
     def outboxes(self, outboxes: Outboxes, client: Client) -> None:
@@ -134,7 +138,7 @@ class Audit:
         committed: set[str] = set()
         first: dict[int, int] = {}
         for shard, entries in enumerate(outboxes):
-            for before, after in zip(entries, entries[1:], strict=False):
+            for before, after in pairwise(entries):
                 if after["from"] != before["to"]:
                     told = f"from {after['from']} after to {before['to']}"
                     self.wrong.append(f"shard {shard}: a commit {told}")

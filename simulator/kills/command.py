@@ -6,6 +6,7 @@ or no run could be made, 2 used wrongly.
 
 import argparse
 import json
+import logging
 import sys
 from typing import Any
 
@@ -24,6 +25,7 @@ def main(arguments: list[str]) -> int:
     if asked.log == "kafka" and (why := broker.missing()):
         sys.stderr.write(f"kills: {why}\n")
         return 1
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # what is killed is away
     plan = Plan(
         kills=asked.kills, log=asked.log, seed=asked.seed, customers_per_second=asked.customers
     )
@@ -59,7 +61,10 @@ def _positive(text: str) -> int:
 def show(report: dict[str, Any], console: Console) -> None:
     """The report as a person reads it."""
     table = Table("after", "times", "decided p50", "p99", "a row p50", "p99", box=None)
-    for kind, told in {**report["recovery_by_kind"], "all faults": report["recovery_seconds"]}.items():
+    for kind, told in {
+        **report["recovery_by_kind"],
+        "all faults": report["recovery_seconds"],
+    }.items():
         names = ("decided_p50", "decided_p99", "carried_p50", "carried_p99")
         times = [f"{told[name]:.1f} s" if name in told else "" for name in names]
         table.add_row(kind, str(told["number"]), *times)

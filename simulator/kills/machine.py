@@ -1,4 +1,4 @@
-"""A whole engine of separate processes in a folder: stores, workers and relay, started again at once.
+"""A whole engine of separate processes in a folder: stores, workers, relay, started again at once.
 
 Must live here: starting, killing, starting again. Must not: when, or why. Every process is a child
 of this one and ends with it; the two local doors (proxy, receiver) live in this process.
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from redis.asyncio import Redis
 
@@ -32,6 +32,7 @@ from sinks.embedded.process import start as start_clickhouse
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = b"a secret of the kills alone"
 WORKERS = 2
+FENCED = 3
 LAST_LINES = 4
 LogKind = Literal["redis", "kafka"]
 Start = Callable[[], "subprocess.Popen[bytes]"]
@@ -87,11 +88,12 @@ class Machine:
         self.processes: dict[str, Process] = {}
         self.strays: list[Process] = []  # replaced while they still lived
         self.exits: list[str] = []  # ends that nobody asked for
+        self.fenced = 0  # workers that ended because another one has their shards: as they must
         self.receiver = Receiver()
         self.clickhouse: Embedded
         self.proxy: Proxy
         self.broker: broker.Broker
-        self.redis: Redis
+        self.redis: Any  # its stubs say bytes or str; ours decodes nothing
         self.log: Log
         self._redis_process: subprocess.Popen[bytes]
         self._held = AsyncExitStack()
@@ -108,14 +110,14 @@ class Machine:
     async def _enter(self) -> None:
         (self.folder / "secret").write_bytes(SECRET)
         self._start_redis()
-        self._held.callback(lambda: redis_server.stop(self._redis_process))
+        self._held.callback(self._stop_redis)
         self.redis = Redis.from_url(self._url, socket_timeout=5)
         self._held.push_async_callback(self.redis.aclose)
         if self.kind == "kafka":
             self.broker = broker.Broker(self.folder / "kafka")
-            self._held.callback(lambda: self.broker.stop())
+            self._held.callback(self._stop_broker)
         self.clickhouse = await asyncio.to_thread(start_clickhouse, self.folder / "clickhouse")
-        self._held.callback(lambda: self.clickhouse.stop())
+        self._held.callback(self._stop_clickhouse)
         self.proxy = await self._held.enter_async_context(Proxy(self.clickhouse.url))
         await self._held.enter_async_context(self.receiver)
         target = {"targets": {"hook": {"url": self.receiver.url, "private": True}},
@@ -136,6 +138,17 @@ class Machine:
     async def __aexit__(self, *_: object) -> None:
         """Leave nothing behind."""
         await self._held.aclose()
+
+    # The stores are other processes after a kill: whichever there is now is ended.
+
+    def _stop_redis(self) -> None:
+        redis_server.stop(self._redis_process)
+
+    def _stop_broker(self) -> None:
+        self.broker.stop()
+
+    def _stop_clickhouse(self) -> None:
+        self.clickhouse.stop()
 
     def _kill_all(self) -> None:
         for process in (*self.strays, *self.processes.values()):
@@ -189,11 +202,17 @@ class Machine:
             if not process.again_at:
                 process.again_at = now + pause
                 if not process.killed:
-                    code = process.process.returncode
-                    self.exits.append(f"{process.name} ended with {code}: {process.said()}")
+                    self._note(process, process.process.returncode)
             elif now >= process.again_at:
                 process.killed, process.again_at = False, 0.0
                 process.process = process.start()
+
+    def _note(self, process: Process, code: int | None) -> None:
+        said = process.said()
+        if self.kind == "kafka" and code == FENCED and "has another owner now" in said:
+            self.fenced += 1
+        else:
+            self.exits.append(f"{process.name} ended with {code}: {said}")
 
     async def end(self, name: str, seconds: float) -> None:
         """SIGTERM, after which a part drains and ends with 0."""
@@ -205,11 +224,18 @@ class Machine:
             process.process.kill()
             code = None
         if code != 0:
-            self.exits.append(f"{name}, told to end, ended with {code}: {process.said()}")
+            self._note(process, code)
 
     async def _migrate(self) -> None:
         environment = {**os.environ, **self.settings().environment()}
-        command = [sys.executable, "-m", "api.cli", "migrate", "--rules", str(self.folder / "rules")]
+        command = [
+            sys.executable,
+            "-m",
+            "api.cli",
+            "migrate",
+            "--rules",
+            str(self.folder / "rules"),
+        ]
         done = await asyncio.create_subprocess_exec(
             *command, cwd=ROOT, env=environment, stderr=asyncio.subprocess.PIPE
         )

@@ -10,7 +10,7 @@ import statistics
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,7 @@ RESTART_SECONDS = (0.0, 0.5)
 READY_SECONDS = 60.0
 DRAIN_SECONDS = 180.0
 END_SECONDS = 30.0
+TICK_SECONDS = 1.5  # a tick comes once a second
 
 
 @dataclass(frozen=True)
@@ -171,19 +172,15 @@ class Run:
         """No new stories; wait until all is told, decided and carried; what did not come."""
         self._open_since = 0.0
         deadline = time.monotonic() + DRAIN_SECONDS
-        steps = (self._all_told, self._calm, self._letters, self._calm, self._carried)
-        for step in steps:
-            while not await step():
-                if time.monotonic() > deadline:
-                    return [f"not drained after {DRAIN_SECONDS:.0f} s: {self._where(step.__name__)}"]
-                await asyncio.sleep(BEAT_SECONDS)
+        for step in (self._all_told, self._calm, self._letters, self._calm, self._carried):
+            if not await _until(step, deadline):
+                return [f"not drained after {DRAIN_SECONDS:.0f} s: {self._where(step.__name__)}"]
             if step in {self._all_told, self._letters}:
                 self.watch.mark("none (the end)")
-                await asyncio.sleep(1.5)  # a tick comes once a second
+                await asyncio.sleep(TICK_SECONDS)
         for name in [name for name in self.machine.processes if name != "relay"]:
             await self.machine.end(name, END_SECONDS)
-        while not await self._carried() and time.monotonic() < deadline:
-            await asyncio.sleep(BEAT_SECONDS)
+        await _until(self._carried, deadline)
         await self.machine.end("relay", END_SECONDS)
         return []
 
@@ -211,7 +208,10 @@ class Run:
         audit = Audit(self.stories.expected)
         client = connect(machine.clickhouse.url)
         outboxes = [
-            [read_entry(fields[b"b"]) for _, fields in await machine.redis.xrange(f"{{s{n}}}:outbox")]
+            [
+                read_entry(fields[b"b"])
+                for _, fields in await machine.redis.xrange(f"{{s{n}}}:outbox")
+            ]
             for n in range(machine.shards)
         ]
         found = await status.read(machine.redis, machine.shards, machine.log)
@@ -221,6 +221,7 @@ class Run:
         audit.counted(found.events_processed)
         audit.wrong += self.watch.back
         audit.wrong += machine.exits
+        audit.figures["fenced"] = machine.fenced
         audit.figures["duplicates_dropped"] = found.duplicates_dropped
         client.close()
         return audit
@@ -246,12 +247,23 @@ class Run:
             "findings": audit.told(),
             "redelivered": audit.figures["redelivered"],
             "recovery_seconds": _percentiles(faults),
-            "recovery_by_kind": {kind: _percentiles(pairs) for kind, pairs in sorted(times.items())},
+            "recovery_by_kind": {
+                kind: _percentiles(pairs) for kind, pairs in sorted(times.items())
+            },
             "customers": self.stories.begun,
             **audit.figures,
             "seconds": round(seconds, 1),
             "clean": not (audit.lost or audit.duplicated or audit.wrong),
         }
+
+
+async def _until(step: Callable[[], Awaitable[bool]], deadline: float) -> bool:
+    """Whether it came true before the deadline."""
+    while time.monotonic() < deadline:
+        if await step():
+            return True
+        await asyncio.sleep(BEAT_SECONDS)
+    return False
 
 
 async def _asked(question: Any, *, otherwise: bool = True) -> Any:

@@ -1,4 +1,4 @@
-"""How far the engine has come, looked at all the time: recovery after each fault, nothing goes back.
+"""How far the engine has come, looked at all the time: recovery from faults, nothing goes back.
 
 Must live here: positions and cursors as they are in Redis, and how long each fault was felt. Must
 not: faults. A fault is over when an event that was sent right after it, to every shard, is decided
