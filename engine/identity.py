@@ -56,10 +56,11 @@ def receive_claim(
     identity = memory(customer).identity
     if identity.moved_to or customer.cid in body["path"] or body["at"] <= identity.erased_at:
         return
+    journey = write(customer).journey
+    scheduled, journey.scheduled = journey.scheduled, 0  # this shard's own: it depends on batches
     blob = base64.b64encode(customer.encode()).decode()
     state = {"from": customer.cid, "path": [customer.cid], "at": body["at"], "blob": blob}
     effects.letters.append(Letter(body["by"], "state", state, moment.offset))
-    scheduled = memory(customer).journey.scheduled
     customer.clear()
     left = write(customer)
     left.identity = Identity(identity.birth, body["by"], [], identity.erased_at, identity.erasures)
