@@ -21,7 +21,9 @@ from engine.examples import deadline, expire, observe
 from engine.identity import forwarded, link, receive_claim, receive_state
 from engine.ids import birth_id, event_hash
 from engine.journal import Memory, memory, remember, seen_before, write
-from engine.journey import listen, next_due, wake
+from engine.journey import listen
+from engine.timers import next_due, wake
+from engine.turn import Turn
 from features import catalog
 from features.customer import Customer
 from features.events import Event
@@ -82,9 +84,10 @@ def _apply(customer: Customer, mine: Memory, event: Event, moment: Moment, effec
 
 def wake_up(customer: Customer, moment: Moment, effects: Effects) -> None:
     """Fire all of the customer's timers that are due by the log time."""
-    wake(customer, moment.log_time, moment, effects)
+    turn = Turn(customer, moment, effects)
+    wake(turn, moment.log_time)
     expire(customer, moment.log_time, effects)
-    write(customer).journey.alarm = next_alarm(customer, moment)
+    turn.journey.alarm = _earliest(turn)
 
 
 def receive(
@@ -113,5 +116,9 @@ def receive(
 
 def next_alarm(customer: Customer, moment: Moment) -> int:
     """When the customer's earliest timer is due (ms), 0 for none."""
-    times = [due for due in (next_due(customer, moment), deadline(customer)) if due]
+    return _earliest(Turn(customer, moment, Effects()))
+
+
+def _earliest(turn: Turn) -> int:
+    times = [due for due in (next_due(turn), deadline(turn.customer)) if due]
     return min(times, default=0)

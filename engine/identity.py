@@ -23,7 +23,7 @@ from engine.journal import (
     unite_seen,
     write,
 )
-from engine.journey import concerns
+from engine.subjects import concerns
 from features import catalog
 from features.customer import Customer
 from features.events import Event

@@ -1,0 +1,79 @@
+"""What an instance of a rule is about: a cart, an order, a product, a visit, a day.
+
+Must live here: the subject that an event names, and which events concern a subject. Must not: what
+happens to an instance.
+"""
+
+import datetime as dt
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from features.customer import Customer
+from features.events import Event
+from rules.model import Rule
+
+IDS: Final = {"product_id": "product", "cart_id": "cart", "order_id": "order"}
+PERIODS: Final = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
+SUBJECTS_MAX: Final = 50
+
+
+def subject_of(rule: Rule, customer: Customer, event: Event, timezone: str) -> str | None:
+    """The id of what the rule acts once for; None when the event does not carry it."""
+    kind, properties = rule.once_per, event.properties
+    if kind == "customer":
+        return "customer"
+    if kind == "week" or kind in PERIODS:
+        return period(kind, event.at, timezone)
+    if kind == "event":
+        return event.message_id
+    if kind == "cart":
+        cart = customer.state("cart")
+        return (cart.run if cart.run in {"", cart.cart_id} else f"~{cart.run}") or None
+    if kind in {"visit", "session"}:
+        return event.session_id or str(customer.state("visits").started)
+    found = properties.get(f"{kind}_id")
+    return str(found) if found else None
+
+
+def subjects_in(event: Event, kinds: frozenset[str]) -> list[str]:
+    """The ids of carts, orders and products (if among `kinds`) of an event, as `kind:id`."""
+    properties, found = event.properties, []
+    for name, kind in IDS.items():
+        if kind in kinds and name in properties:
+            found.append(f"{kind}:{properties[name]}")
+    products = properties.get("products") if "product" in kinds else None
+    if not products:
+        return found
+    found += [
+        f"product:{line['product_id']}"
+        for line in products
+        if isinstance(line, dict) and line.get("product_id")
+    ]
+    return found[:SUBJECTS_MAX]
+
+
+def concerns(rule: Rule, subject: str, subjects: Iterable[str]) -> bool:
+    """Whether an event that carries these subjects is about an instance's subject.
+
+    An event that carries ids of the subject's kind concerns only those; one without, all. A
+    subject the engine named itself (a cart without an id, marked ~) is not known to any event.
+    """
+    prefix = f"{rule.once_per}:"
+    named = [found for found in subjects if found.startswith(prefix)]
+    return not named or prefix + subject in named or subject.startswith("~")
+
+
+@lru_cache(maxsize=8_192)
+def period(kind: str, at: int, timezone: str) -> str:
+    """The calendar day, week (ISO), month or year that `at` (ms) falls in, in the shop's zone.
+
+    >>> period("week", 0, "Asia/Shanghai")
+    '1970-W01'
+    """
+    day = dt.datetime.fromtimestamp(at / 1_000, ZoneInfo(timezone))
+    if kind == "week":
+        year, week, _ = day.isocalendar()
+        return f"{year}-W{week:02d}"
+    return day.strftime(PERIODS[kind])

@@ -1,0 +1,54 @@
+"""A customer's turn: he, the moment he is decided at, and where the effects go.
+
+Must live here: what every part of a decision is handed, and how conditions are asked. Must not:
+what is decided.
+"""
+
+from typing import Any
+
+from engine.effects import Effects, Moment
+from engine.journal import Journey, memory, write
+from features import catalog
+from features.customer import Customer
+from features.events import Event
+from rules.book import Book
+from rules.expressions import Expr
+from rules.values import Context
+
+
+class Turn:
+    """One customer, one record or timer; who asks for the `journey` may change it."""
+
+    __slots__ = ("book", "customer", "effects", "journey", "moment", "presets")
+
+    def __init__(self, customer: Customer, moment: Moment, effects: Effects) -> None:
+        self.customer = customer
+        self.moment = moment
+        self.effects = effects
+        self.book: Book = moment.book
+        self.presets = moment.presets
+        self.journey: Journey = write(customer).journey
+
+    @property
+    def birth(self) -> bytes:
+        """The customer's birth id."""
+        return memory(self.customer).identity.birth
+
+    @property
+    def zone(self) -> str:
+        """The shop's time zone."""
+        return self.book.shop.timezone
+
+    def holds(self, condition: Expr | None, event: Event | None, at: int) -> bool:
+        """Whether a condition is surely true at `at` (ms); none always is."""
+        return condition is None or condition.test(self.customer, event, at, self.presets)
+
+    def context(self, at: int) -> Context:
+        """What values are read from, as of `at` (ms)."""
+        return Context(self.customer, None, at, self.presets)
+
+    def read(self, feature: str, at: int) -> Any:
+        """A feature of the customer at `at` (ms)."""
+        if feature in self.presets:
+            return self.presets[feature]
+        return catalog.value(self.customer, feature, at)
