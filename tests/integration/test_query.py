@@ -66,7 +66,7 @@ def test_csv_cells_that_a_spreadsheet_would_run_are_defused(clickhouse_url, tmp_
 
 
 def test_a_terminal_is_not_told_what_to_do_by_a_cell(clickhouse_url, tmp_path, capsys):
-    sql = "SELECT '\\x1b]0;mine\\x07\\x9b2J' AS name"
+    sql = "SELECT '\\x1b]0;mine\\x07\\xc2\\x9b2J' AS name"
     assert query(sql, url=clickhouse_url, data=tmp_path, as_json=False) == 0
     shown = capsys.readouterr().out
     assert "mine" in shown
