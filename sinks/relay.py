@@ -16,12 +16,14 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from engine.ending import end
+from engine.keys import open_keys
 from engine.log import Log
 from engine.measures import MEASURES
 from engine.settings import Settings
 from sinks.archive import Archive
 from sinks.channels_setup import open_channels, read_plan
 from sinks.channels_sink import ChannelSink
+from sinks.erase import Eraser, Requests
 from sinks.latency import Latency
 from sinks.outbox import OUTBOX, OUTCOMES, SINKS, EntryId
 from sinks.relay_letters import Letters
@@ -73,6 +75,9 @@ class Relay:
                     tally.name, channel, wanted, redis, self.shards, tally, record_clock=record
                 )
             )
+        self.first.append(self._loop(Requests(redis)))
+        self.keys = open_keys(settings)
+        self.eraser = Eraser(settings, redis, log, self.keys, connect, self._tally(Requests.name))
         self.last = self._loop(Outcomes(Tables(connect)))  # it reads what the channels write
         streams = {OUTBOX: [one.name for one in self.first], OUTCOMES: [self.last.name]}
         self.streams = streams
@@ -103,6 +108,7 @@ class Relay:
         feeding = [asyncio.create_task(sink.run(stop)) for sink in self.first]
         ending = asyncio.create_task(self.last.run(fed))
         around = [asyncio.create_task(self._tell()), asyncio.create_task(self.trimmer.run(stop))]
+        around.append(asyncio.create_task(self.eraser.run(stop)))
         told = asyncio.create_task(_wait(stop))
         work = [*feeding, ending, *around]
         try:
@@ -115,6 +121,7 @@ class Relay:
             await asyncio.wait([ending], timeout=DRAIN_SECONDS * 0.25)
         finally:
             await end([told, *work])
+            await self.keys.close()
         await self._tell_once()
 
     async def _register(self, stop: asyncio.Event) -> None:

@@ -1,0 +1,375 @@
+"""The eraser: what a commit says is erased goes from every store, and a report says from which.
+
+Must live here: the jobs, their steps and order. Must not: how a table is erased (erase_tables).
+The state is gone by then and a tombstone is there (engine.erasure). A job is done step by step,
+each of which may be done twice; where it stands is in Redis, so a crash costs nothing:
+
+    laike:erasing        a hash of open jobs, by erasure id; the only place that names the ids
+    laike:erasure:<id>   what GET /v1/erasures/<id> answers; for a year
+
+    keys    the customer's keys are destroyed: what was sealed for him is unreadable from now on
+    stones  the tombstones are written to ClickHouse, where they outlive a lost Redis
+    passed  every sink has carried what stood before the erasure to where it is erased from
+    rows    his rows go from every table
+    files   his lines in the log channel's files are overwritten
+    log     his records have been trimmed, his entries go from outboxes and outcomes
+    parts   ClickHouse has let go of the files that held his rows
+    redis   Redis has written its file anew
+
+On Kafka the log's own retention ends his records, whose contacts nobody can read any more; the
+report says so.
+"""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from engine.erasure import tombstone
+from engine.keys import Keys
+from engine.keystores import KeysAway, rewrite
+from engine.log import Log, LogAway
+from engine.records import TICK, Append
+from engine.settings import Settings
+from sinks.erase_tables import (
+    Whom,
+    erase_rows,
+    last_mutations,
+    parts_left,
+    remember,
+    text_marks,
+)
+from sinks.outbox import OUTBOX, OUTCOMES, SINKS, Entry, EntryId, Reader, cursor_key, stream_key
+from sinks.relay_loop import Tally, stopped_within
+from sinks.trim import LEARNER
+
+JOBS: Final = "laike:erasing"
+REPORT: Final = "laike:erasure:"
+REPORT_SECONDS: Final = 366 * 86_400
+EVERY_SECONDS: Final = 0.5
+JOBS_AT_ONCE: Final = 100
+PAGE: Final = 200
+STEPS: Final = ("keys", "stones", "passed", "rows", "files", "log", "parts", "redis")
+ERASED_LINE: Final = b'{"erased":true}'
+logger = logging.getLogger("laike.sinks")
+
+
+class Part(msgspec.Struct):
+    """One id of the person: where its tombstone was committed, and which erasure of it this is."""
+
+    shard: int
+    at: str
+    number: int
+
+
+class Job(msgspec.Struct):
+    """One erasure. `parts` has None for an id whose tombstone is still to be committed."""
+
+    id: str
+    erased_at: int = 0
+    whole: bool = False  # all ids are known
+    parts: dict[str, Part | None] = {}
+    step: int = 0
+    counts: dict[str, int] = {}
+    mutations: dict[str, int] = {}
+    log_ends: dict[int, int] = {}
+
+    @property
+    def ready(self) -> bool:
+        """Whether every id of the person has its tombstone."""
+        return self.whole and all(self.parts.values())
+
+    @property
+    def shards(self) -> list[int]:
+        """Where his ids live."""
+        return sorted({part.shard for part in self.parts.values() if part})
+
+
+class Row(msgspec.Struct):
+    """What a commit says of an erasure; `ids` are all of the person's, told once."""
+
+    id: str
+    cid: str
+    ids: list[str]
+    at: int
+    number: int
+
+
+class _Entry(msgspec.Struct):
+    erasures: list[Row] = []
+
+
+_entry = msgspec.json.Decoder(_Entry)
+_job = msgspec.json.Decoder(Job)
+
+
+class Requests:
+    """The sink that turns what commits say into jobs."""
+
+    name = "erasures"
+    stream = OUTBOX
+    linger_seconds = 0.0
+    batch = 1
+
+    def __init__(self, redis: Redis) -> None:
+        self.redis: Any = redis  # its stubs say bytes or str; ours decodes nothing
+
+    def weigh(self, entry: Entry) -> int:  # noqa: ARG002 - it waits for no company
+        """Count entries."""
+        return 1
+
+    async def take(self, entries: Sequence[Entry]) -> int:
+        """Note every erasure; one that is done already is done again, and finds nothing."""
+        jobs: dict[str, Job] = {}
+        for entry in entries:
+            if b'"erasures":[' not in entry.body:
+                continue
+            for row in _entry.decode(entry.body).erasures:
+                job = jobs.get(row.id) or await self._job(row.id)
+                jobs[row.id] = job
+                job.erased_at = max(job.erased_at, row.at)
+                job.whole = job.whole or bool(row.ids)
+                for cid in row.ids:
+                    job.parts.setdefault(cid, None)
+                job.parts[row.cid] = Part(entry.shard, entry.id.text, row.number)
+        if jobs:
+            bodies = {name: msgspec.json.encode(job) for name, job in jobs.items()}
+            await self.redis.hset(JOBS, mapping=bodies)
+        return len(jobs)
+
+    async def _job(self, name: str) -> Job:
+        found = await self.redis.hget(JOBS, name)
+        return _job.decode(found) if found else Job(name)
+
+
+class Eraser:
+    """The jobs at work."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        redis: Redis,
+        log: Log,
+        keys: Keys,
+        connect: Callable[[], Client],
+        tally: Tally,
+    ) -> None:
+        self.settings = settings
+        self.redis: Any = redis  # its stubs say bytes or str; ours decodes nothing
+        self.log = log
+        self.keys = keys
+        self.tally = tally
+        self._connect = connect
+        self._client: Client | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`; what is away only means that it is done later."""
+        while not await stopped_within(stop, EVERY_SECONDS):
+            try:
+                await self.once()
+            except (RedisError, LogAway, KeysAway, ClickHouseError, OSError) as away:
+                self._client = None
+                self.tally.failed(away)
+            except Exception:  # an erasure must not end the relay; it is tried again
+                logger.exception("an erasure does not come forward")
+
+    async def once(self) -> None:
+        """Bring every open job as far forward as it goes now."""
+        found = await self.redis.hgetall(JOBS)
+        jobs = [_job.decode(body) for body in list(found.values())[:JOBS_AT_ONCE]]
+        jobs = [job for job in jobs if job.ready or job.step > STEPS.index("rows")]
+        for number, name in enumerate(STEPS):
+            at_it = [job for job in jobs if job.step == number]
+            if not at_it:
+                continue
+            work: Callable[[list[Job]], Awaitable[list[Job]]] = getattr(self, f"_{name}")
+            for job in await work(at_it):
+                job.step += 1
+                await self._save(job)
+
+    async def _save(self, job: Job) -> None:
+        """Where it stands; with the last steps its ids go, and with the very last it itself."""
+        done = job.step == len(STEPS)
+        if job.step >= STEPS.index("redis"):
+            job.parts = {}
+        pipe = self.redis.pipeline(transaction=True)
+        if done:
+            pipe.hdel(JOBS, job.id)
+        else:
+            pipe.hset(JOBS, job.id, msgspec.json.encode(job))
+        pipe.set(REPORT + job.id, await self._report(job), ex=REPORT_SECONDS)
+        await pipe.execute()
+
+    async def _report(self, job: Job) -> bytes:
+        """What is told of it, with what the one who asked for it wrote there first."""
+        before = await self.redis.get(REPORT + job.id)
+        told: dict[str, Any] = msgspec.json.decode(before) if before else {}
+        done = job.step == len(STEPS)
+        told |= {
+            "erasure_id": job.id,
+            "status": "done" if done else "erasing",
+            "erased_at": job.erased_at,
+            "done": list(STEPS[: job.step]),
+            "waits_for": "" if done else STEPS[job.step],
+            "erased": job.counts,
+        }
+        if done:
+            told["finished_at"] = int(time.time() * 1000)
+        if not self.settings.embedded:
+            told["remains"] = "his records in Kafka until its retention; contacts unreadable"
+        return msgspec.json.encode(told)
+
+    async def _keys(self, jobs: list[Job]) -> list[Job]:
+        for job in jobs:
+            job.counts["keys"] = await self.keys.destroy(list(job.parts))
+        return jobs
+
+    async def _stones(self, jobs: list[Job]) -> list[Job]:
+        rows = [
+            {
+                "name": tombstone(self.settings.secret, cid), "shard": part.shard,
+                "erased_at": job.erased_at, "number": part.number, "erasure_id": job.id,
+            }
+            for job in jobs
+            for cid, part in job.parts.items()
+            if part
+        ]  # fmt: skip
+        await self._ask(remember, rows)
+        for job in jobs:
+            job.counts["tombstones"] = len(job.parts)
+        return jobs
+
+    async def _passed(self, jobs: list[Job]) -> list[Job]:
+        """Those whose last entry every reader of the outboxes has passed, and `outcomes` too."""
+        outbox, outcomes = await self._cursors(OUTBOX), await self._cursors(OUTCOMES)
+        ends = await Reader(self.redis, self.settings.shards, OUTCOMES).ends()
+        return [
+            job
+            for job in jobs
+            if all(outcomes[shard] >= ends[shard] for shard in job.shards)
+            and all(
+                outbox[p.shard] >= EntryId.parse(p.at.encode()) for p in job.parts.values() if p
+            )
+        ]
+
+    async def _rows(self, jobs: list[Job]) -> list[Job]:
+        people = [Whom(list(job.parts), job.erased_at) for job in jobs]
+        erased = await self._ask(erase_rows, people)
+        mutations = await self._ask(last_mutations, erased)
+        for job in jobs:
+            job.counts |= {f"table {table}": count for table, count in erased.items() if count}
+            job.mutations = mutations
+        return jobs
+
+    async def _files(self, jobs: list[Job]) -> list[Job]:
+        for job in jobs:
+            job.counts["lines of sent.jsonl"] = await asyncio.to_thread(
+                overwrite_lines, self.settings.data, [_customer(cid) for cid in job.parts]
+            )
+        return jobs
+
+    async def _log(self, jobs: list[Job]) -> list[Job]:
+        """Entries go now; records when the log has been trimmed, and a tick lets that happen."""
+        passed = {OUTBOX: await self._cursors(OUTBOX), OUTCOMES: await self._cursors(OUTCOMES)}
+        done = []
+        for job in jobs:
+            marks = [mark.encode() for cid in job.parts for mark in text_marks(cid)]
+            for stream, until in passed.items():
+                for shard in job.shards:
+                    gone = await self._delete_entries(
+                        stream_key(shard, stream), until[shard], marks
+                    )
+                    job.counts[f"entries of {stream}"] = (
+                        job.counts.get(f"entries of {stream}", 0) + gone
+                    )
+            if await self._trimmed(job):
+                done.append(job)
+            await self.redis.hset(JOBS, job.id, msgspec.json.encode(job))
+        return done
+
+    async def _delete_entries(self, key: str, until: EntryId, marks: list[bytes]) -> int:
+        """Delete the entries, up to a cursor that every reader has passed, that name him."""
+        start, gone = "-", 0
+        while True:
+            entries = await self.redis.xrange(key, start, until.text, PAGE)
+            if not entries:
+                return gone
+            his = [name for name, fields in entries if any(mark in fields[b"b"] for mark in marks)]
+            if his:
+                gone += await self.redis.xdel(key, *his)
+            start = b"(" + entries[-1][0]
+
+    async def _trimmed(self, job: Job) -> bool:
+        """Whether the log holds no record any more from before this step began."""
+        if not self.settings.embedded:
+            return True
+        if not job.log_ends:
+            ends = await self.log.ends()
+            job.log_ends = {shard: ends[shard] for shard in job.shards}
+            # a log's last record is never trimmed, so it has to be another
+            await self.log.append([Append(shard, TICK, b"{}", 1) for shard in job.shards])
+        for shard, end in job.log_ends.items():
+            first = await self.log.read(shard, 0, 1)
+            if first and first[0].offset < end:
+                return False
+        return True
+
+    async def _parts(self, jobs: list[Job]) -> list[Job]:
+        return [job for job in jobs if not await self._ask(parts_left, job.mutations)]
+
+    async def _redis(self, jobs: list[Job]) -> list[Job]:
+        await rewrite(self.redis)
+        return jobs
+
+    async def _cursors(self, stream: str) -> list[EntryId]:
+        """How far every reader of a stream has come, by shard; the learner's too, if it has one."""
+        sinks = await self.redis.hgetall(SINKS)
+        names = [name.decode() for name, reads in sinks.items() if reads.decode() == stream]
+        reader = Reader(self.redis, self.settings.shards, stream)
+        places = [await reader.cursors(name) for name in names]
+        found = [min(place[shard] for place in places) for shard in range(reader.shards)]
+        if stream == OUTBOX:
+            pipe = self.redis.pipeline(transaction=False)
+            for shard in range(reader.shards):
+                pipe.get(cursor_key(shard, LEARNER))
+            for shard, text in enumerate(await pipe.execute()):
+                if text:
+                    found[shard] = min(found[shard], EntryId.parse(text))
+        return found
+
+    async def _ask(self, question: Callable[..., Any], *given: Any) -> Any:
+        def ask() -> Any:
+            if self._client is None:
+                self._client = self._connect()
+            return question(self._client, *given)
+
+        return await asyncio.to_thread(ask)
+
+
+def _customer(cid: str) -> bytes:
+    return b'"customer":' + msgspec.json.encode(cid)
+
+
+def overwrite_lines(data: Path, marks: Sequence[bytes]) -> int:
+    """Overwrite the lines that hold one of `marks`, in place: their writer goes on meanwhile."""
+    count = 0
+    for path in sorted(data.glob("sent*.jsonl")):
+        with path.open("r+b") as file:
+            at = 0
+            for line in file:
+                if any(mark in line for mark in marks) and line.endswith(b"\n"):
+                    blank = ERASED_LINE.ljust(len(line) - 1)[: len(line) - 1]
+                    os.pwrite(file.fileno(), blank, at)
+                    count += 1
+                at += len(line)
+            os.fsync(file.fileno())
+    return count
