@@ -76,6 +76,7 @@ class ChannelSink:
         redis: Redis,
         shards: int,
         tally: Tally,
+        standing: Standing,
         *,
         record_clock: bool = False,
     ) -> None:
@@ -86,7 +87,7 @@ class ChannelSink:
         self.reader = Reader(redis, shards)
         self.tally = tally
         self.record_clock = record_clock
-        self.standing = Standing(redis, shards)
+        self.standing = standing
         self.after: dict[int, EntryId] = {}
         self._windows = {shard: Window() for shard in range(shards)}
         self._room = asyncio.Semaphore(IN_FLIGHT)

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 from redis.asyncio import Redis
 
+from engine.erasure import tombstone
 from engine.journal import REGISTRY, memory
 from engine.shards import partition
 from engine.stores.redis import keys
@@ -31,11 +32,12 @@ SHOP = "shop.yaml"
 
 
 class Standing:
-    """How customers stand, for the messages of one channel."""
+    """How customers stand, for the messages of all channels; `secret` finds the tombstones."""
 
-    def __init__(self, redis: Redis, shards: int) -> None:
+    def __init__(self, redis: Redis, shards: int, secret: bytes) -> None:
         self._redis: Any = redis  # its stubs say bytes or str; ours decodes nothing
         self._shards = shards
+        self._secret = secret
         self._waiting: list[tuple[Message, asyncio.Future[str]]] = []
         self._asking: asyncio.Task[None] | None = None
         self._shop = Shop()
@@ -78,19 +80,19 @@ class Standing:
         return found
 
     async def _blobs(self, cids: list[str]) -> dict[str, bytes | None]:
+        """What is stored of each: his blob, or his tombstone where there is none."""
         by_shard: dict[int, list[str]] = {}
         for cid in cids:
             by_shard.setdefault(partition(cid.encode(), self._shards), []).append(cid)
         pipe = self._redis.pipeline(transaction=False)
         for shard, names in by_shard.items():
-            prefix = keys(shard)["customer"]
-            pipe.mget([prefix + name for name in names])
-        answers = await pipe.execute()
-        return {
-            name: blob
-            for names, blobs in zip(by_shard.values(), answers, strict=True)
-            for name, blob in zip(names, blobs, strict=True)
-        }
+            stones = [tombstone(self._secret, name) for name in names]
+            pipe.mget([keys(shard)["customer"] + name for name in (*names, *stones)])
+        found: dict[str, bytes | None] = {}
+        for names, read in zip(by_shard.values(), await pipe.execute(), strict=True):
+            pairs = zip(read[: len(names)], read[len(names) :], strict=True)
+            found |= dict(zip(names, (blob or stone for blob, stone in pairs), strict=True))
+        return found
 
     async def _read_shop(self) -> None:
         """The shop's way of consent, of the rules that are wanted now."""
@@ -104,7 +106,12 @@ class Standing:
 
 
 def reason_against(message: Message, customer: Customer, shop: Shop) -> str:
-    """What stands against this message, "" for nothing; a further question is a line here."""
+    """What stands against this message, "" for nothing; a further question is a line here.
+
+    Who was erased and returned is another customer: what was decided before stays unsent.
+    """
+    if 0 < memory(customer).identity.erased_at >= message.log_time:
+        return "erased"
     told = customer.state("consent")
     if message.via in consent.bounced(told, 0):
         return "bounced"

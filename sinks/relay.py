@@ -23,6 +23,7 @@ from engine.settings import Settings
 from sinks.archive import Archive
 from sinks.channels_setup import open_channels, read_plan
 from sinks.channels_sink import ChannelSink
+from sinks.channels_standing import Standing
 from sinks.erase import Eraser, Requests
 from sinks.latency import Latency
 from sinks.outbox import OUTBOX, OUTCOMES, SINKS, EntryId
@@ -66,15 +67,15 @@ class Relay:
             self._loop(self.archive),
         ]
         plan = read_plan(settings.data, settings.webhook)
-        for name, (channel, wanted) in open_channels(
-            settings.data, plan, settings.webhook_allow
-        ).items():
-            tally = self._tally(f"channel-{name}")
-            self.first.append(
-                ChannelSink(
-                    tally.name, channel, wanted, redis, self.shards, tally, record_clock=record
-                )
+        opened = open_channels(settings.data, plan, settings.webhook_allow)
+        standing = Standing(redis, self.shards, settings.secret)
+        self.first += [
+            ChannelSink(
+                f"channel-{name}", channel, wanted, redis, self.shards,
+                self._tally(f"channel-{name}"), standing, record_clock=record,
             )
+            for name, (channel, wanted) in opened.items()
+        ]  # fmt: skip
         self.first.append(self._loop(Requests(redis)))
         self.keys = open_keys(settings)
         self.eraser = Eraser(settings, redis, log, self.keys, connect, self._tally(Requests.name))

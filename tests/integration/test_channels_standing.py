@@ -6,7 +6,8 @@ import orjson
 import pytest
 import redis.asyncio as aioredis
 
-from engine.journal import REGISTRY, write
+from engine.erasure import stone, tombstone
+from engine.journal import REGISTRY, Identity, write
 from engine.shards import partition
 from engine.stores.redis import keys
 from features import catalog
@@ -15,10 +16,11 @@ from sinks.channels import Later, Message, Sent
 from sinks.channels_sink import ChannelSink
 from sinks.channels_standing import Standing
 from sinks.relay_loop import Tally
-from tests.integration.relay_parts import commit, decision, outcomes, running, until
+from tests.integration.relay_parts import NOW, commit, decision, outcomes, running, until
 from tests.made_events import event
 
 SHARDS = 3
+SECRET = b"the installation's"
 
 
 @pytest.fixture
@@ -47,12 +49,12 @@ class Receiver:
         pass
 
 
-async def store(redis, cid, *events, moved_to=""):
+async def store(redis, cid, *events, **identity):
     """A customer as a commit would leave him."""
     customer = Customer.decode(cid, None, REGISTRY)
     for one in events:
         catalog.apply(customer, one, lambda *_: None)
-    write(customer).identity.moved_to = moved_to
+    write(customer).identity = Identity(**identity)
     shard = partition(cid.encode(), SHARDS)
     await redis.set(keys(shard)["customer"] + cid, customer.encode())
 
@@ -71,9 +73,9 @@ async def shop(redis, text):
 
 
 def sink(redis, channel, *, record=False):
-    one = Tally("channel-x")
+    tally, standing = Tally("channel-x"), Standing(redis, SHARDS, SECRET)
     return ChannelSink(
-        "channel-x", channel, lambda _: True, redis, SHARDS, one, record_clock=record
+        "channel-x", channel, lambda _: True, redis, SHARDS, tally, standing, record_clock=record
     )
 
 
@@ -137,6 +139,26 @@ async def test_who_has_moved_is_asked_where_he_is_now(redis):
     assert found == {"a:1": "failed consent", "a:5": "sent"}
 
 
+@pytest.mark.parametrize("record", [False, True])
+async def test_who_was_erased_meanwhile_gets_nothing(redis, record):
+    """One of whom nothing is known since, one who returned, one who was erased before."""
+    at = NOW + 4  # when each of these was decided
+    shard = partition(b"u:gone", SHARDS)
+    name = keys(shard)["customer"] + tombstone(SECRET, "u:gone")
+    await redis.set(name, stone(at + 10, 1))
+    await store(redis, "u:back", agreed("push"), erased_at=at + 10, erasures=1)
+    await store(redis, "u:long-ago", agreed("push"), erased_at=at - 10, erasures=1)
+    await store(redis, "a:moved", moved_to="u:gone")
+    made = (
+        decision(n, cid=cid, at=NOW + 1, latency_ms=3)
+        for n, cid in enumerate(("u:gone", "u:back", "u:long-ago", "a:moved"))
+    )
+    assert await sent(redis, *made, record=record) == {
+        "u:gone": "failed erased", "u:back": "failed erased", "u:long-ago": "sent",
+        "a:moved": "failed erased",
+    }  # fmt: skip
+
+
 async def test_who_leaves_while_the_receiver_is_away_gets_nothing(redis, monkeypatch):
     monkeypatch.setattr("sinks.channels_sink.back_off", lambda: iter([0.02] * 1000))
     channel = Receiver()
@@ -158,7 +180,7 @@ async def test_who_leaves_while_the_receiver_is_away_gets_nothing(redis, monkeyp
 async def test_messages_that_leave_together_share_a_read(redis, monkeypatch):
     for n in range(50):
         await store(redis, f"u:{n}", agreed("push"))
-    standing = Standing(redis, SHARDS)
+    standing = Standing(redis, SHARDS, SECRET)
     asked = []
     blobs = standing._blobs
 

@@ -9,6 +9,7 @@ from standardwebhooks import Webhook
 from engine.ending import end
 from sinks.channels import Failed, Later, Sent
 from sinks.channels_sink import ChannelSink, settled_key
+from sinks.channels_standing import Standing
 from sinks.logchannel import LogChannel
 from sinks.outbox import EntryId, Reader
 from sinks.relay_loop import Tally
@@ -36,7 +37,8 @@ async def receiver():
 
 
 def sink(redis, channel, name="channel-x", wanted=lambda _: True, **given) -> ChannelSink:
-    return ChannelSink(name, channel, wanted, redis, SHARDS, Tally(name), **given)
+    standing = Standing(redis, SHARDS, b"secret")
+    return ChannelSink(name, channel, wanted, redis, SHARDS, Tally(name), standing, **given)
 
 
 def webhook(receiver: Receiver) -> WebhookChannel:
