@@ -52,6 +52,7 @@ class Run:
                 moment.log_time = state.log_time = record.log_time
             moment.offset = record.offset
             if record.offset in poison:
+                self._pass_letter(record)
                 self._reject(record, "poison", poison[record.offset])
                 continue
             if record.key == TICK:
@@ -65,8 +66,8 @@ class Run:
             except Stopped:
                 raise
             except Exception as error:
-                if record.key == LETTER:  # put aside, it would be missed in its sender's order
-                    raise Stopped(
+                if record.key == LETTER and orjson.loads(record.value)["kind"] != "event":
+                    raise Stopped(  # put aside, a customer's whole state would be lost
                         f"shard {self.number}: the letter at offset {record.offset} breaks the "
                         f"engine ({type(error).__name__}: {error}). Nothing is lost; mend the "
                         "engine, then start the worker again."
@@ -93,7 +94,8 @@ class Run:
         elif record.key == REJECTED:
             counts["events"] += 1
             counts["quarantined"] += 1
-            effects.quarantine.append({**orjson.loads(record.value), "at": record.log_time})
+            aside = {**orjson.loads(record.value), "at": record.log_time, "offset": record.offset}
+            effects.quarantine.append(aside)
         else:
             raise BadEvent("unknown_record", f"no record has a key like {record.key[:40]!r}")
 
@@ -114,6 +116,13 @@ class Run:
         self.state.letters_in[sender] = letter["id"]
         if fate in {PROCESSED, DUPLICATE, ERASED}:
             self.effects.counts[fate] += 1
+
+    def _pass_letter(self, record: Record) -> None:
+        """A forwarded event that is poison is put aside; its letter counts as applied."""
+        if record.key == LETTER:
+            letter: dict[str, Any] = orjson.loads(record.value)
+            self.state.letters_in[letter["from"]] = letter["id"]
+            self.effects.counts["quarantined"] += 1
 
     def _tick(self, record: Record, poison: dict[int | str, str]) -> bool:
         """Fire what is due by the log time, by (due, customer); False when that broke us."""
@@ -152,6 +161,7 @@ class Run:
         effects, state = self.effects, self.state
         effects.quarantine.append({
             "id": quarantine_id(self.number, record.offset, part), "at": record.log_time,
+            "offset": record.offset,
             "source": f"shard {self.number}, offset {record.offset}", "reason": reason,
             "detail": detail, "body": record.value[:BODY_MAX].decode(errors="replace"),
         })  # fmt: skip

@@ -117,7 +117,7 @@ def quarantine_row(rejected: Mapping[str, Any], entry: Committed) -> Row:
         "reason": rejected["reason"],
         "detail": rejected.get("detail") or "",
         "body": _text(rejected.get("body")),
-        "version": entry.since,
+        "version": rejected.get("offset", entry.since),
     }
 
 

@@ -1,5 +1,6 @@
 """The core on the memory store: journeys, identity, dedup, batches; a clock driven by hand."""
 
+import orjson
 import pytest
 
 from engine.records import Record
@@ -284,6 +285,25 @@ async def test_a_bad_record_goes_aside_and_its_neighbours_are_decided():
     (row,) = world.gathered("quarantine")
     assert row["reason"] == "unreadable"
     assert world.counts()["quarantined"] == 1
+
+
+async def test_a_poison_event_of_one_who_moved_goes_aside_and_the_letters_after_it_arrive():
+    world = engine(NUDGE)
+    world.send(0, product_id="p1", anonymousId="anon")
+    world.send(MINUTE, type="identify", userId="u9", anonymousId="anon")
+    await world.run()
+    shard = next(i for i, log in enumerate(world.logs) if any(r.key == b"a:anon" for r in log))
+    poison = {"type": "track", "event": "Product Added", "messageId": "bad", "source": "foreign",
+              "timestamp": START, "receivedAt": START, "anonymousId": "anon",
+              "properties": {"product_id": "p1", "price": "much"}}  # fmt: skip
+    world.append(shard, b"a:anon", orjson.dumps(poison), START + HOUR)
+    world.send(2 * HOUR, product_id="p1", anonymousId="anon")
+    world.send(2 * HOUR, product_id="p1", anonymousId="anon")
+    await world.run()
+    assert timeline(world) == [(120, "notify:nudge")]
+    assert [row["reason"] for row in world.gathered("quarantine")] == ["poison"]
+    counts = world.counts()
+    assert counts["events"] == counts["processed"] + counts["quarantined"] == 5
 
 
 async def test_a_stream_that_fails_stops_the_worker_instead_of_emptying_into_quarantine():
