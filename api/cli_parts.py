@@ -24,6 +24,7 @@ from engine.ending import end
 from engine.logs import open_log
 from engine.settings import Settings
 from sinks.clickhouse import connect, insert, migrate
+from sinks.erase_tables import restore_tombstones
 from sinks.relay import run_relay
 
 FINISH_S = 8.0  # of the 20 that a process has from SIGTERM on
@@ -60,6 +61,7 @@ def put_in_place(settings: Settings) -> None:
     for name in migrate(client):
         told("applied %s", name)
     with redis.Redis.from_url(settings.redis) as store:
+        restore_tombstones(store, client)
         book = Rules(settings.rules, settings.secret, told).publish(store, client)
     told("rules %s published: %d rules", book.hash[:8], len(book.rules))
     asyncio.run(_topic(settings))

@@ -23,6 +23,8 @@ from api.bounds import BoundedLog
 from api.checks import log_answers
 from api.clocks import WorldClock, wall
 from api.health import Checks
+from api.privacy import Privacy
+from api.privacy import router as privacy_calls
 from api.proposals import Proposals
 from api.sealing import Sealing
 from api.sources import Sources, ensure_sources
@@ -84,6 +86,14 @@ async def serve(
         rules = rules_calls.router(accounts, proposals)
         keys = open_keys(settings)
         held.push_async_callback(keys.close)
+        privacy = Privacy(
+            settings=settings,
+            redis=redis,
+            log=log,
+            keys=keys,
+            connect=lambda: connect(settings.clickhouse),
+        )
+        rights = privacy_calls(privacy, sources, clock, refresh)
         door = BoundedLog(log, redis, 0 if settings.clock == "record" else settings.outbox_mb << 20)
         deps = Deps(
             log=door,
@@ -93,7 +103,7 @@ async def serve(
             checks=checks,
             accounts=accounts,
             sealing=Sealing(keys),
-            routers=[numbers, rules, *routers],
+            routers=[numbers, rules, rights, *routers],
         )
         await run(create_app(deps), settings.host, settings.port, beside)
 

@@ -30,6 +30,7 @@ from engine import status
 from engine.logs import redis_server
 from engine.settings import Clock, Settings, make_secret
 from sinks.clickhouse import connect, migrate
+from sinks.erase_tables import restore_tombstones
 
 CLICKHOUSE_PORT = 8123
 API_PORT = 8000
@@ -145,6 +146,7 @@ class Stack:
     def _publish(self) -> None:
         client = connect(self.settings.clickhouse)
         migrate(client)
+        restore_tombstones(self.redis, client)
         self.rules.publish(self.redis, client)
 
     def _engine(self) -> None:

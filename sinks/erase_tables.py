@@ -35,7 +35,7 @@ class Whom(NamedTuple):
 def erase_rows(client: Client, people: Sequence[Whom]) -> dict[str, int]:
     """Delete their rows from every table; how many, by table. Returns once it is done."""
     found: dict[str, int] = {}
-    for table, columns in _personal_tables(client).items():
+    for table, columns in personal_tables(client).items():
         where = _where(columns, people)
         found[table] = _count(client, table, where)
         if found[table]:
@@ -86,8 +86,8 @@ def restore_tombstones(store: Redis, client: Client) -> int:
     return len(rows)
 
 
-def _personal_tables(client: Client) -> dict[str, list[str]]:
-    """Every table of ours with a column for a customer's id -> its columns."""
+def personal_tables(client: Client) -> dict[str, list[str]]:
+    """Every table of ours with a column for a customer's id, and its columns."""
     rows = client.query(
         "SELECT table, groupArray(name) FROM system.columns WHERE database = currentDatabase()"
         " AND table IN (SELECT name FROM system.tables WHERE database = currentDatabase()"

@@ -75,7 +75,7 @@ def test_migrations_are_applied_once_and_in_order(clickhouse):
     assert applied == sorted(path.name for path in FOLDER.glob("*.sql"))
     assert migrate(clickhouse) == []
     names = {row[0] for row in clickhouse.query("SHOW TABLES").result_rows}
-    assert names == TABLES | set(VIEWS) | {"migrations"}
+    assert names == TABLES | set(VIEWS) | {"migrations", "erasures"}
 
 
 def test_an_altered_applied_file_is_refused_by_name(clickhouse, tmp_path):
