@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from api import cli_access, cli_approval, cli_sources
 from api.cli_values import duration
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ rules_app = typer.Typer(no_args_is_help=True, help="The marketers' rule files.")
 quarantine_app = typer.Typer(no_args_is_help=True, help="What was rejected, and why.")
 app.add_typer(rules_app, name="rules")
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(cli_access.users, name="users")
+app.add_typer(cli_access.tokens, name="tokens")
+app.add_typer(cli_sources.sources, name="sources")
+app.add_typer(cli_approval.audit, name="audit")
+rules_app.registered_commands += cli_approval.rules.registered_commands
 
 
 class ClockChoice(StrEnum):

@@ -2,12 +2,15 @@
 
 Must live here: the file's shape, keys and their hashes, a source's allowance. Must not: HTTP.
 
-    [{"name": "web", "write_key": "sha256:5e88...", "kind": "browser", "trusted": false, "rate": 0}]
+    [{"name": "web", "write_key": "sha256:5e88...", "kind": "browser", "trusted": false, "rate": 0,
+      "old_keys": [{"write_key": "sha256:77af...", "until": 1800000000000}]}]
 
 A `write_key` stands in the file as it is or, better, as `sha256:` and the hash of it in hex
 (`printf %s KEY | sha256sum`), so that who reads the file cannot send. A browser's key is public:
 it may not assert orders, refunds, points or consent unless the source says `"trusted": true`.
-`rate` is the events a second the source may send over time, 0 for any number.
+A key in `old_keys` is good until its time (ms UTC): so senders change over without a gap.
+`rate` is the events a second the source may send over time, 0 for any number, in each API process:
+it keeps one sender from starving the others, and asking Redis would cost every call a round trip.
 The file is read again when it changes; while it cannot be read, the sources before stay.
 """
 
@@ -19,7 +22,7 @@ import math
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +40,13 @@ class SourcesError(ValueError):
     """The sources file cannot be used; says where and what was expected."""
 
 
+class OldKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key that was, and is still good for a while."""
+
+    write_key: str
+    until: int
+
+
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """One sender of events, as the file has it."""
 
@@ -45,6 +55,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["browser", "server"] = "browser"
     trusted: bool | None = None
     rate: int = 0
+    old_keys: tuple[OldKey, ...] = ()
 
     @property
     def may_assert(self) -> bool:
@@ -67,7 +78,8 @@ class Sender:
     def spend(self, events: int, now: float) -> int:
         """Take `events` from the allowance; else the seconds to wait, 0 meaning taken.
 
-        A batch passes whole while anything is left, and the next one waits the longer.
+        A batch passes whole while anything is left, and the next one waits the longer. (limits' own
+        windows never pass a batch above the rate, and take 4 to 20 us a call where this takes 1.)
         """
         if not self.rate:
             return 0
@@ -88,7 +100,7 @@ class Sources:
         self._clock = clock
         self._looked = clock()
         self._stamp = _stamp(file)
-        self._by_hash = _senders(read_sources(file))
+        self._take(read_sources(file))
 
     def find(self, write_key: str) -> Sender | None:
         """The sender with this key, None when nobody has it."""
@@ -96,14 +108,28 @@ class Sources:
         if now - self._looked > LOOK_SECONDS:
             self._looked = now
             self._read_again()
-        return self._by_hash.get(_hash(write_key))
+        digest = hash_of(write_key)
+        found = self._by_hash.get(digest)
+        if found is None and digest in self._old:
+            sender, until = self._old[digest]
+            found = sender if time.time() * 1000 < until else None
+        return found
+
+    def _take(self, sources: tuple[Source, ...]) -> None:
+        senders = [(source, Sender(source)) for source in sources]
+        self._by_hash = {_stored_hash(source.write_key): sender for source, sender in senders}
+        self._old = {
+            _stored_hash(old.write_key): (sender, old.until)
+            for source, sender in senders
+            for old in source.old_keys
+        }
 
     def _read_again(self) -> None:
         if (stamp := _stamp(self._file)) == self._stamp:
             return
         self._stamp = stamp
         try:
-            self._by_hash = _senders(read_sources(self._file))
+            self._take(read_sources(self._file))
         except SourcesError as wrong:
             _log.error("%s; the sources before stay", wrong)
 
@@ -130,10 +156,20 @@ def read_sources(file: Path) -> tuple[Source, ...]:
     except (OSError, msgspec.DecodeError) as wrong:
         told = "expected a list of {name, write_key, kind: browser|server, trusted, rate}"
         raise SourcesError(f"{file}: {wrong}; {told}") from None
-    hashes = [_stored_hash(source.write_key) for source in found]
-    if len(set(hashes)) < len(hashes) or any(not source.write_key for source in found):
+    keys = [one.write_key for one in found]
+    keys += [old.write_key for one in found for old in one.old_keys]
+    hashes = [_stored_hash(key) for key in keys]
+    if len(set(hashes)) < len(hashes) or not all(keys):
         raise SourcesError(f"{file}: each source needs a write_key of its own")
+    if len({source.name for source in found}) < len(found):
+        raise SourcesError(f"{file}: each source needs a name of its own")
     return found
+
+
+def write_sources(file: Path, sources: Sequence[Source]) -> None:
+    """All of the file anew, for its owner alone."""
+    text = msgspec.json.format(msgspec.json.encode(sources), indent=2).decode()
+    write_private(file, text + "\n")
 
 
 def ensure_sources(data: Path) -> dict[str, str]:
@@ -144,15 +180,14 @@ def ensure_sources(data: Path) -> dict[str, str]:
     """
     file, keys_file = data / FILE, data / KEYS_FILE
     if not file.exists():
-        keys = {name: f"{name}_{secrets.token_urlsafe(24)}" for name in ("web", "server")}
+        keys = {name: new_key(name) for name in ("web", "server")}
         made = [
-            Source(name="web", write_key=HASHED + _hash(keys["web"]).hex()),
-            Source(name="server", write_key=HASHED + _hash(keys["server"]).hex(), kind="server"),
+            Source(name="web", write_key=hashed(keys["web"])),
+            Source(name="server", write_key=hashed(keys["server"]), kind="server"),
         ]
         data.mkdir(parents=True, exist_ok=True)
-        _write_private(keys_file, "".join(f"{name} {key}\n" for name, key in keys.items()))
-        text = msgspec.json.format(msgspec.json.encode(made), indent=2).decode()
-        _write_private(file, text + "\n")
+        write_private(keys_file, "".join(f"{name} {key}\n" for name, key in keys.items()))
+        write_sources(file, made)
         return keys
     if not keys_file.exists():
         return {}
@@ -160,13 +195,9 @@ def ensure_sources(data: Path) -> dict[str, str]:
     return {name: key for name, _, key in (line.partition(" ") for line in lines) if key}
 
 
-def _senders(entries: tuple[Source, ...]) -> dict[bytes, Sender]:
-    return {_stored_hash(source.write_key): Sender(source) for source in entries}
-
-
 def _stored_hash(written: str) -> bytes:
     if not written.startswith(HASHED):
-        return _hash(written)
+        return hash_of(written)
     try:
         found = bytes.fromhex(written.removeprefix(HASHED))
     except ValueError:
@@ -176,7 +207,18 @@ def _stored_hash(written: str) -> bytes:
     return found
 
 
-def _hash(write_key: str) -> bytes:
+def new_key(name: str) -> str:
+    """A key nobody has, that says whose it is."""
+    return f"{name}_{secrets.token_urlsafe(24)}"
+
+
+def hashed(write_key: str) -> str:
+    """The key as it stands in the file."""
+    return HASHED + hash_of(write_key).hex()
+
+
+def hash_of(write_key: str) -> bytes:
+    """What a key is found by."""
     return hashlib.sha256(write_key.encode("utf-8", "surrogatepass")).digest()
 
 
@@ -188,7 +230,7 @@ def _stamp(file: Path) -> tuple[int, int] | None:
     return found.st_mtime_ns, found.st_size
 
 
-def _write_private(file: Path, text: str) -> None:
+def write_private(file: Path, text: str) -> None:
     """The whole text or none of it, readable by its owner alone."""
     fresh = file.with_name(file.name + ".new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
