@@ -9,6 +9,7 @@ there is a compiler, have every fsync take STALL_SECONDS.
 """
 
 import asyncio
+import logging
 import os
 import random
 import shutil
@@ -59,6 +60,7 @@ Row = dict[str, Any]
 
 def measure(console: Console) -> dict[str, Any]:
     """Rows: log, fsync, disk, tries, events acknowledged and lost, and microseconds an event."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it says each try of a dead broker
     rows: list[Row] = []
     with _folder() as folder:
         stall = _stall(folder)
@@ -150,7 +152,9 @@ async def _load(connect: Callable[[], Log], server: "subprocess.Popen[bytes]") -
     killing = asyncio.get_running_loop().call_later(random.uniform(*LOAD_SECONDS), server.kill)
     with suppress(LogAway):
         while not killing.cancelled():
-            batch = [Append((number + i) % SHARDS, b"u:1", b"%d" % (number + i)) for i in range(BATCH)]
+            batch = [
+                Append((number + i) % SHARDS, b"u:1", b"%d" % (number + i)) for i in range(BATCH)
+            ]
             await log.append(batch)
             number += BATCH
             values |= {item.value for item in batch}

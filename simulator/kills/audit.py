@@ -12,6 +12,7 @@ the same content to the last column.
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from itertools import pairwise
 from typing import Any
 
@@ -44,6 +45,7 @@ class Audit:
     duplicated: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     figures: dict[str, int] = field(default_factory=dict)
+    fingerprint: str = ""  # of every decision that acts and every coupon, ids and codes included
 
     def told(self) -> list[str]:
         """The first findings of each sort."""
@@ -58,8 +60,8 @@ class Audit:
         for table, ids in IDS.items():
             self._one_content(client, table, ids)
         self._events(client)
-        self._acts(client)
-        self._coupons(client)
+        found = repr((sorted(self._acts(client)), sorted(self._coupons(client))))
+        self.fingerprint = blake2b(found.encode(), digest_size=8).hexdigest()
         (junk,) = _column(client, "SELECT uniqExact(quarantine_id) FROM quarantine")
         self._number("rows of quarantine", int(junk), self.expected.junk)
 
@@ -83,21 +85,23 @@ class Audit:
                        if found[one] != wanted[one]]  # fmt: skip
         self.figures["events"] = len(wanted)
 
-    def _acts(self, client: Client) -> None:
+    def _acts(self, client: Client) -> list[Any]:
         sql = "SELECT DISTINCT rule, cid, instance, decision_id FROM decisions WHERE result = 'act'"
         found: dict[Act, set[str]] = defaultdict(set)
         for rule, cid, instance, name in client.query(sql).result_rows:
             found[rule, cid, instance if rule == THIRD_LOOK else ""].add(_text(name))
         self._single("decision", found, self.expected.acts)
         self.figures["decisions"] = len(found)
+        return [(act, sorted(ids)) for act, ids in found.items()]
 
-    def _coupons(self, client: Client) -> None:
+    def _coupons(self, client: Client) -> list[Any]:
         sql = "SELECT DISTINCT rule, cid, coupon_id FROM coupon_ledger WHERE fact = 'issued'"
         found: dict[tuple[str, str], set[str]] = defaultdict(set)
         for rule, cid, code in client.query(sql).result_rows:
             found[rule, cid].add(code)
         self._single("coupon", found, self.expected.coupons)
         self.figures["coupons"] = len(found)
+        return [(owner, sorted(codes)) for owner, codes in found.items()]
 
     def _single(self, what: str, found: dict[Any, set[str]], wanted: Iterable[Any]) -> None:
         """Exactly one id for each that is wanted, and none for anybody else."""

@@ -25,7 +25,8 @@ def main(arguments: list[str]) -> int:
     if asked.log == "kafka" and (why := broker.missing()):
         sys.stderr.write(f"kills: {why}\n")
         return 1
-    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # what is killed is away
+    for client in ("clickhouse_connect", "aiokafka"):  # each says every try of what was killed
+        logging.getLogger(client).setLevel(logging.CRITICAL)
     plan = Plan(
         kills=asked.kills, log=asked.log, seed=asked.seed, customers_per_second=asked.customers
     )

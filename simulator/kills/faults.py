@@ -21,6 +21,7 @@ from simulator.kills.proxy import Mood
 ZOMBIE_SECONDS = 40.0  # a lease lasts 10 s, and whoever takes over has to start
 WAKE_SECONDS = 20.0
 SESSION_SECONDS = 10.0  # Kafka's: a member that is silent for longer is out
+STRIKE_SECONDS = 40.0  # until the moment comes that a fault waits for
 
 
 @dataclass
@@ -239,7 +240,7 @@ async def _cut_until(world: World, struck: asyncio.Event) -> int:
     world.busy.add("clickhouse")
     world.machine.proxy.become("cut")
     try:
-        await asyncio.wait_for(struck.wait(), 10)
+        await asyncio.wait_for(struck.wait(), STRIKE_SECONDS)
     except TimeoutError:
         return 0
     finally:
@@ -260,7 +261,7 @@ async def kill_relay_after_send(world: World) -> int:
 
     receiver.on_applied = strike
     try:
-        await asyncio.wait_for(struck.wait(), 10)
+        await asyncio.wait_for(struck.wait(), STRIKE_SECONDS)
     except TimeoutError:
         return 0
     finally:

@@ -10,7 +10,7 @@ import statistics
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,14 +52,18 @@ class Plan:
     log: LogKind = "redis"
     seed: int = 1
     customers_per_second: float = 25.0
-    faults: Sequence[Fault] = ()  # these and no others, each once: for a directed test
+    customers_most: int | None = None
+    faults: Sequence[Fault] | None = None  # these in this order and no others, whatever `kills` is
+    gap_seconds: tuple[float, float] | None = None  # between two faults
+    wait_seconds: int | None = None  # of the rule that has a wait
 
 
 async def run(plan: Plan, folder: Path) -> dict[str, Any]:
     """Do it in `folder`; the report, whose `clean` says whether all was as it must be."""
     began = time.monotonic()
     kind = plan.log
-    async with Machine(folder, kind, SHARDS[kind], WAIT_SECONDS[kind]) as machine:
+    wait = plan.wait_seconds or WAIT_SECONDS[kind]
+    async with Machine(folder, kind, SHARDS[kind], wait) as machine:
         one = Run(plan, machine)
         async with one.traffic():
             await one.ready()
@@ -105,7 +109,8 @@ class Run:
         while True:
             now = time.time()
             open_seconds = now - self._open_since if self._open_since else 0.0
-            while self.stories.begun < open_seconds * self.plan.customers_per_second:
+            wanted = open_seconds * self.plan.customers_per_second
+            while self.stories.begun < min(wanted, self.plan.customers_most or wanted):
                 self.stories.begin(now)
             due = self.stories.due(now)
             at = round(now * 1000)
@@ -149,18 +154,21 @@ class Run:
     async def strike(self) -> list[str]:
         """Deal faults until so many processes were killed; what failed in it."""
         tasks: list[asyncio.Task[int]] = []
-        deck: list[Fault] = list(self.plan.faults)
-        while self.kills < self.plan.kills or deck:
-            if not deck:
-                if self.plan.faults:
-                    break
-                deck = deal(self.plan.log, self.random)
-            await asyncio.sleep(self.random.uniform(*GAP_SECONDS[self.plan.log]))
-            tasks.append(asyncio.create_task(self._one(deck.pop())))
-            if self.kills >= self.plan.kills and not self.plan.faults:
-                break
+        gap = self.plan.gap_seconds or GAP_SECONDS[self.plan.log]
+        for fault in self._deck():
+            await asyncio.sleep(self.random.uniform(*gap))
+            tasks.append(asyncio.create_task(self._one(fault)))
         ended = await asyncio.gather(*tasks, return_exceptions=True)
         return [f"{error!r}" for error in ended if isinstance(error, BaseException)]
+
+    def _deck(self) -> Iterator[Fault]:
+        if self.plan.faults is not None:
+            yield from self.plan.faults
+            return
+        deck: list[Fault] = []
+        while self.kills < self.plan.kills:
+            deck = deck or deal(self.plan.log, self.random)
+            yield deck.pop()
 
     async def _one(self, fault: Fault) -> int:
         self.struck[fault.__name__.replace("_", " ")] += 1
@@ -170,8 +178,9 @@ class Run:
 
     async def drain(self) -> list[str]:
         """No new stories; wait until all is told, decided and carried; what did not come."""
-        self._open_since = 0.0
         deadline = time.monotonic() + DRAIN_SECONDS
+        await _until(self._all_begun, deadline)
+        self._open_since = 0.0
         for step in (self._all_told, self._calm, self._letters, self._calm, self._carried):
             if not await _until(step, deadline):
                 return [f"not drained after {DRAIN_SECONDS:.0f} s: {self._where(step.__name__)}"]
@@ -183,6 +192,9 @@ class Run:
         await _until(self._carried, deadline)
         await self.machine.end("relay", END_SECONDS)
         return []
+
+    async def _all_begun(self) -> bool:
+        return self.stories.begun >= (self.plan.customers_most or 0)
 
     async def _all_told(self) -> bool:
         waited = time.time() - self.stories.last_left
@@ -251,6 +263,7 @@ class Run:
                 kind: _percentiles(pairs) for kind, pairs in sorted(times.items())
             },
             "customers": self.stories.begun,
+            "fingerprint": audit.fingerprint,
             **audit.figures,
             "seconds": round(seconds, 1),
             "clean": not (audit.lost or audit.duplicated or audit.wrong),
