@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from engine.stores.redis import keys
 from features.models.purchase import MODEL
 from features.models.purchase_learner import Learner
-from features.models.snapshot import BadSnapshot, pack, unpack
+from features.models.snapshot import pack, unpack
 
 WANTED = "laike:model:wanted"
 HISTORY = "laike:models"
@@ -68,12 +68,12 @@ class LearnerTask:
             return
         try:
             snapshot = unpack(body, self._secret)
-        except BadSnapshot as error:
+            model = Learner.restore(snapshot)
+            cursors, log_time = dict(snapshot["cursors"]), int(snapshot["log_time"])
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             log.error("snapshot %s refused, learning anew: %s", wanted[:12], error)  # noqa: TRY400
             return
-        self.model = Learner.restore(snapshot)
-        self.cursors = dict(snapshot["cursors"])
-        self._log_time = int(snapshot["log_time"])
+        self.model, self.cursors, self._log_time = model, cursors, log_time
 
     async def step(self) -> bool:
         """Read and learn what there is, at most one read a shard; whether there was anything."""

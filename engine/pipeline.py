@@ -26,7 +26,7 @@ from engine.run import Run, customer_of
 from engine.store import Commit, Fenced, Position, ShardState, Stopped, Store, StoreAway
 from features.customer import Customer
 from features.models.purchase import Scorer
-from features.models.snapshot import BadSnapshot, unpack
+from features.models.snapshot import unpack
 from rules.book import Book
 from rules.load import book_from_sources
 from rules.model import Shop
@@ -36,6 +36,8 @@ RECORDS_MAX = 2_000  # measured: 12% less a record than with 1,000; the blobs ar
 WARM_MAX = 1_000  # customers a shard keeps decoded between commits, about 10 KB each
 DUE_MAX = 500
 PAUSE_SECONDS, PAUSE_SECONDS_MAX = 0.05, 2.0
+# What a snapshot can be instead of a model: not signed by us (a ValueError), or none of its shape.
+_NO_MODEL = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 
 log = logging.getLogger(__name__)
 _state = msgspec.msgpack.Encoder()
@@ -201,7 +203,7 @@ class Shard:
             return False
         try:
             self._scorer = Scorer(unpack(body, self.settings.secret))
-        except BadSnapshot as error:
+        except _NO_MODEL as error:
             log.error("shard %d: model %s refused: %s", self.number, digest[:12], error)  # noqa: TRY400
             return False
         return True

@@ -84,6 +84,8 @@ class Scorer:
         self.intercept: float = snapshot["intercept"] - math.fsum(
             weight * means.get(name, 0.0) for name, weight in zip(INPUTS, self.weights, strict=True)
         )
+        if not all(map(math.isfinite, (*self.weights, self.intercept))):
+            raise ValueError("weights and intercept: expected finite numbers")
         self._matrix: npt.NDArray[np.float64] = np.array(self.weights)
 
     def score(self, inputs: Sequence[float]) -> float:

@@ -1,0 +1,105 @@
+"""Model snapshots through a real worker: what is not ours, or is no model, changes nothing."""
+
+import asyncio
+import hashlib
+import time
+
+import msgspec
+import orjson
+import redis.asyncio as aioredis
+
+from engine.logs.redis import RedisLog
+from engine.records import MODEL as MODEL_RECORD
+from engine.records import Append
+from engine.store import ShardState
+from engine.stores.redis import keys
+from features.models.purchase import INPUTS, MODEL
+from features.models.snapshot import _sign, pack
+from tests.fixtures_stack import SHARDS
+
+GOOD = {
+    "model": MODEL, "intercept": -1.5, "weights": dict.fromkeys(INPUTS, 0.25),
+    "means": dict.fromkeys(INPUTS, 0.5), "variances": dict.fromkeys(INPUTS, 2.0),
+}  # fmt: skip
+read = msgspec.msgpack.Decoder(ShardState).decode
+
+
+def signed(secret, body):
+    """What whoever holds the secret could sign, be it JSON or not."""
+    return _sign(body, secret) + b"." + body
+
+
+def refused(secret):
+    """What must not come into force, and why."""
+    good = pack(GOOD, secret)
+    weights = {**GOOD, "weights": {**GOOD["weights"], INPUTS[0]: None}}
+    return {
+        "one bit changed": good[:-3] + bytes([good[-3] ^ 1]) + good[-2:],
+        "another's signature": pack({**GOOD, "intercept": 2.0}, b"another installation's"),
+        "a signature of other content": good[:65] + orjson.dumps({**GOOD, "intercept": 9.0}),
+        "cut short": good[:-10],
+        "no signature": good[65:],
+        "a pickle": b"\x80\x04\x95\x1b\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x94\x8c\x06system\x94\x93\x94.",
+        "nothing": b"",
+        "NaN in JSON": signed(secret, orjson.dumps(GOOD).replace(b"-1.5", b"NaN")),
+        "null, as orjson writes NaN": signed(secret, orjson.dumps(weights)),
+        "infinite": signed(secret, orjson.dumps(GOOD).replace(b"-1.5", b"1e308")
+                           .replace(b"0.25", b"-1e308").replace(b"2.0", b"1e-300")),
+        "text for a number": signed(secret, orjson.dumps({**GOOD, "intercept": "9"})),
+        "another model": pack({**GOOD, "model": "other"}, secret),
+        "no model": pack({"model": MODEL}, secret),
+        "a list": signed(secret, b"[]"),
+    }  # fmt: skip
+
+
+async def keep(redis, body):
+    digest = hashlib.sha256(body).hexdigest()
+    await redis.set(f"laike:model:{digest}", body)
+    return digest
+
+
+async def states(redis):
+    found = await redis.mget([keys(shard)["shard"] for shard in range(SHARDS)])
+    return [read(state) if state else ShardState() for state in found]
+
+
+async def until(question, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not await question():
+        assert time.monotonic() < deadline, "it did not come"
+        await asyncio.sleep(0.05)
+
+
+async def test_only_a_model_of_ours_comes_into_force(stack, capsys):
+    secret = stack.settings.secret
+    redis = aioredis.Redis.from_url(stack.settings.redis)
+    log = RedisLog(stack.settings.log, SHARDS)
+    forged = {why: await keep(redis, body) for why, body in refused(secret).items()}
+
+    async def in_force(digest):
+        return {state.model for state in await states(redis)} == {digest}
+
+    async def wanted(body):
+        """As the learner publishes: the worker asks each of its shards for it."""
+        digest = await keep(redis, body)
+        await redis.set("laike:model:wanted", digest)
+        await until(lambda: in_force(digest))
+        return digest
+
+    await stack.put_in_place()
+    async with stack.worker() as worker:
+        old = await wanted(pack(GOOD, secret))
+        for digest in forged.values():
+            asked = orjson.dumps({"hash": digest})
+            await log.append([Append(shard, MODEL_RECORD, asked) for shard in range(SHARDS)])
+        await stack.drained()
+        assert await in_force(old)
+        assert worker.poll() is None
+        await wanted(pack({**GOOD, "intercept": 0.5}, secret))
+    await log.close()
+    await redis.aclose()
+    told = capsys.readouterr().err
+    for why, digest in forged.items():
+        assert told.count(f"model {digest[:12]} refused") == SHARDS, why
+    assert "Traceback" not in told
+    assert secret.decode() not in told
