@@ -94,8 +94,8 @@ class Run:
         elif record.key == REJECTED:
             counts["events"] += 1
             counts["quarantined"] += 1
-            aside = {**orjson.loads(record.value), "at": record.log_time, "offset": record.offset}
-            effects.quarantine.append(aside)
+            aside = {"at": record.log_time, **orjson.loads(record.value), "offset": 0}
+            effects.quarantine.append(aside)  # the same at every repeat of its append
         else:
             raise BadEvent("unknown_record", f"no record has a key like {record.key[:40]!r}")
 
