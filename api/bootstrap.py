@@ -8,13 +8,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse
 
+from api.errors import told
 from api.refusals import Refused
 from api.sources import Sender, Sources, key_of_basic
 
 
 def router(sources: Sources) -> APIRouter:
     """The two calls."""
-    routes = APIRouter(tags=["ingest"])
+    errors = told({401: "Nobody has this write key.", 422: "Not of the form this document tells."})
+    routes = APIRouter(tags=["ingest"], responses=errors)
 
     @routes.get("/sourceConfig/", summary="RudderStack's source configuration")
     @routes.get("/sourceConfig", include_in_schema=False)

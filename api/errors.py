@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 import redis
+from clickhouse_connect.driver.exceptions import ClickHouseError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
@@ -52,6 +53,7 @@ def answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(redis.ConnectionError, _away)
     app.add_exception_handler(redis.TimeoutError, _away)
+    app.add_exception_handler(ClickHouseError, _away)
     app.add_exception_handler(AuditBroken, _broken)
     app.add_exception_handler(Exception, _fault)
 
