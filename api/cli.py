@@ -194,7 +194,7 @@ def simulate(
     url: Annotated[str | None, typer.Option("--api", help="Another API than the folder's.")] = None,
     write_key: Annotated[str | None, typer.Option(help="Another key than the folder's.")] = None,
     rate: Annotated[float | None, typer.Option(min=0, help="Events a second; 0 flat out.")] = None,
-    customers: Annotated[int, typer.Option(min=1, help="How many people, in a new world.")] = 2000,
+    customers: Annotated[int, typer.Option(min=1, help="How many people, in a new world.")] = 1000,
     days: Annotated[int, typer.Option(min=0, help="Days of history, in a new world.")] = 60,
     seed: Annotated[int, typer.Option(help="Which world, if it is a new one.")] = 1,
 ) -> None:

@@ -21,7 +21,8 @@ from api.up_counts import Counts
 LINE_S = 5
 RATE_WINDOW_S = 5
 MESSAGES_KEPT = 6
-QUERY = "SELECT rule, result, held, count() FROM decisions FINAL GROUP BY ALL"
+RULES_SHOWN = 12  # with these and its messages the screen is 28 lines high
+QUERY = "SELECT rule, result, count() FROM decisions FINAL GROUP BY ALL"
 EVENT = '{"userId":"me","event":"Cart Viewed"}'
 
 
@@ -130,17 +131,11 @@ class Screen:
     def _table(self) -> RenderableType:
         if self.look is None:
             return Text("\n".join(f"  {line}" for line in self._messages), style="dim")
-        counts = self.counts
         numbers = Table.grid(padding=(0, 3))
         for name, value in self._numbers():
             numbers.add_row(Text(name, style="dim"), Text(value, style="bold", justify="right"))
-        rules = Table.grid(padding=(0, 3))
-        rules.add_row(*(Text(t, style="dim") for t in ("decisions by rule", "acted", "held")))
-        for rule, of in sorted(counts.decisions.items()):
-            cells = (Text(f"{of.get(k, 0):,}", "bold", justify="right") for k in ("act", "hold"))
-            rules.add_row(rule, *cells)
         body = Table.grid(padding=(0, 6))
-        body.add_row(numbers, rules)
+        body.add_row(numbers, self._rules())
         look = Table.grid(padding=(0, 2))
         look.add_column(no_wrap=True, style="dim")
         look.add_column(overflow="fold")
@@ -152,6 +147,20 @@ class Screen:
         hint = None if ended else "Ctrl-C drains and ends"
         panel = Panel(body, title=title, subtitle=hint, padding=(1, 2))
         return Group(panel, told) if ended else Group(panel, look, told)
+
+    def _rules(self) -> Table:
+        """The busiest rules, by name."""
+        table = Table.grid(padding=(0, 3))
+        table.add_row(*(Text(t, style="dim") for t in ("decisions by rule", "acted", "held")))
+        decisions = self.counts.decisions
+        busiest = sorted(decisions, key=lambda rule: -sum(decisions[rule].values()))
+        for rule in sorted(busiest[:RULES_SHOWN]):
+            numbers = (decisions[rule].get(kind, 0) for kind in ("act", "hold"))
+            cells = (Text(f"{number:,}", "bold", justify="right") for number in numbers)
+            table.add_row(rule, *cells)
+        if more := len(busiest[RULES_SHOWN:]):
+            table.add_row(Text(f"and {more} more", style="dim"))
+        return table
 
     def go(self, look: Look) -> None:
         """All parts are up: from now on the numbers are shown."""
@@ -174,7 +183,11 @@ class Screen:
         yield "quarantined", f"{counts.quarantined:,}"
         yield "duplicates dropped", f"{counts.duplicates_dropped:,}"
         yield "rows of outcomes", f"{counts.outcomes_written:,}"
-        yield "event to outcome", f"p50 {_ms(latency['p50'])}  p99 {_ms(latency['p99'])}"
+        yield "event to outcome, p50", _ms(latency["p50"])
+        yield "event to outcome, p99", _ms(latency["p99"])
+        for model, figures in counts.models.items():
+            if "auc" in figures:
+                yield f"{model.replace('_', ' ')} AUC", f"{figures['auc']:.2f}"
 
 
 def _ms(value: float | None) -> str:

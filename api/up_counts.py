@@ -6,6 +6,7 @@ events_in = events_processed + duplicates_dropped + quarantined + erased + lost,
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,11 +18,13 @@ from redis.exceptions import RedisError
 from engine import status
 from engine.settings import Settings
 from sinks.clickhouse import connect
-from sinks.outbox import drained
+from sinks.outbox import EntryId, Reader, drained
 
 ASK_S = 2.0  # a count over a table is not asked for more often
 LATENCY = "laike:sink:clickhouse"  # a hash that the relay keeps: p50 and p99 in ms
 OUTCOMES = "SELECT count() FROM outcomes FINAL"
+MODELS = """SELECT model, metric, argMax(value, (at, examples)), argMax(examples, (at, examples))
+  FROM model_metrics FINAL GROUP BY model, metric ORDER BY model, metric"""
 DOUBLED = """SELECT count() FROM (SELECT decision_id FROM decisions GROUP BY decision_id HAVING
   uniqExact(rule, at, cid, run, instance, step, version, purpose, result, held, arm, split,
             propensity, model_version, values, actions) > 1)"""
@@ -42,6 +45,7 @@ class Counts:
     outcomes_written: int = 0
     duplicates: int = 0
     latency_ms: dict[str, float | None] = field(default_factory=lambda: {"p50": None, "p99": None})
+    models: dict[str, dict[str, float]] = field(default_factory=dict)  # progressive figures
 
     @property
     def lost(self) -> int:
@@ -67,6 +71,7 @@ class Counts:
             "duplicates": self.duplicates,
             "duplicates_dropped": self.duplicates_dropped,
             "latency_ms": self.latency_ms,
+            "models": self.models,
             "events_per_second": round((self.events_in - before) / max(seconds, 0.001), 1),
             "seconds": round(seconds, 3),
         }
@@ -81,6 +86,8 @@ class Gauge:
         self._redis = Redis.from_url(settings.redis, socket_timeout=10)
         self._clickhouse = connect(settings.clickhouse)
         self._asked, self._outcomes = -ASK_S, 0
+        self._models: dict[str, dict[str, float]] = {}
+        self._quiet: Sequence[EntryId] | None = None
 
     def close(self) -> None:
         """Give the connections back."""
@@ -90,9 +97,21 @@ class Gauge:
         self._clickhouse.close()
 
     def settled(self) -> bool:
-        """Whether all that came in is decided, and every effect of it is where it goes."""
-        lag = self._runner.run(status.read(self._redis, self._shards)).lag
-        return not lag and self._runner.run(drained(self._redis, self._shards))
+        """Whether all that came in is decided, and every effect of it is where it goes.
+
+        From the first moment on in which nothing was left to decide, only what was committed by
+        then is waited for: in wall time a tick a second adds to the outboxes for ever.
+        """
+        return self._runner.run(self._settled())
+
+    async def _settled(self) -> bool:
+        if self._quiet is None:
+            if (await status.read(self._redis, self._shards)).lag:
+                return False
+            if await status.letters_in_flight(self._redis, self._shards):
+                return False
+            self._quiet = await Reader(self._redis, self._shards).ends()
+        return await drained(self._redis, self._shards, self._quiet)
 
     def counts(self, *, whole: bool = False) -> Counts:
         """The numbers now; `whole` adds what takes ClickHouse a look at every decision."""
@@ -102,6 +121,7 @@ class Gauge:
             if whole or time.monotonic() - self._asked > ASK_S:
                 self._asked = time.monotonic()
                 self._outcomes = int(str(self._clickhouse.command(OUTCOMES)))
+                self._models = self._ask_models()
             doubled = int(str(self._clickhouse.command(DOUBLED))) if whole else 0
         return Counts(
             events_in=now.events_in,
@@ -115,7 +135,14 @@ class Gauge:
             outcomes_written=self._outcomes,
             duplicates=doubled,
             latency_ms=latency,
+            models=self._models,
         )
+
+    def _ask_models(self) -> dict[str, dict[str, float]]:
+        found: dict[str, dict[str, float]] = {}
+        for model, metric, value, examples in self._clickhouse.query(MODELS).result_rows:
+            found.setdefault(model, {"examples": examples})[metric] = value
+        return found
 
     async def _ask(self) -> tuple[status.Status, dict[str, float | None]]:
         found = await self._redis.hmget(LATENCY, ["p50_ms", "p99_ms"])

@@ -212,7 +212,9 @@ class Stack:
         arguments: list[str | Path] = [sys.executable, "-m", "sinks.embedded"]
         arguments += ["--data", folder, "--port", str(port)]
         spawn = command([*arguments, "--die-with-parent"], {})
-        return Part("clickhouse", spawn, lambda: self._has("clickhouse", f"{url}/ping"))
+        return Part(
+            "clickhouse", spawn, lambda: self._has("clickhouse", f"{url}/ping"), stop_s=DRAIN_S
+        )
 
     def _has(self, name: str, url: str) -> bool:
         return listens(self.children[name].process.pid, self.ports[name]) and _answers(url)
@@ -259,7 +261,8 @@ class Stack:
         killed = []
         while self.children:
             name, child = self.children.popitem()
-            left = QUICK_S if self.hurry else max(0.5, deadline - time.monotonic())
+            kept = len(self.children)  # a second for each that has its turn later
+            left = QUICK_S if self.hurry else max(0.5, deadline - time.monotonic() - kept)
             if not child.stop(min(left, child.part.stop_s)):
                 killed.append(name)
         if hasattr(self, "_lock"):

@@ -20,7 +20,11 @@ _read = msgspec.msgpack.Decoder(ShardState)
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Sums over all shards. `lag` in records not yet decided; `log_time` in ms, the furthest."""
+    """Sums over all shards. `lag` in records not yet decided; `log_time` in ms, the furthest.
+
+    `events_in`: the Redis log counts what it accepts. A Kafka log does not: there it is the events
+    decided and what still waits, ticks and letters among it; exact when there is no lag.
+    """
 
     events_in: int
     events_processed: int
@@ -63,15 +67,16 @@ async def read(redis: "Redis", shards: int, log: Log | None = None) -> Status:
     for state in states:
         for name, number in state.counts.items():
             counts[name] = counts.get(name, 0) + number
-    accepted = sum(int(number or 0) for _, _, number in found)
+    lag = sum(max(0, end - offset) for end, offset in zip(ends, offsets, strict=True))
+    accepted = [int(number) for _, _, number in found if number]
     return Status(
-        events_in=accepted or counts.get("events", 0),
+        events_in=sum(accepted) if accepted else counts.get("events", 0) + lag,
         events_processed=counts.get("processed", 0),
         duplicates_dropped=counts.get("duplicate", 0),
         quarantined=counts.get("quarantined", 0),
         erased=counts.get("erased", 0),
         forwarded=counts.get("forwarded", 0),
-        lag=sum(max(0, end - offset) for end, offset in zip(ends, offsets, strict=True)),
+        lag=lag,
         log_time=max((state.log_time for state in states), default=0),
         decisions_by_rule=_by_rule(counts),
         next_offsets=offsets,

@@ -111,9 +111,11 @@ def last_of(entries: Iterable[Entry]) -> dict[int, EntryId]:
     return {entry.shard: entry.id for entry in entries}
 
 
-async def drained(redis: Redis, shards: int) -> bool:
+async def drained(redis: Redis, shards: int, upto: Sequence[EntryId] | None = None) -> bool:
     """Whether every sink of the relay has come to the end of what it reads, in every shard.
 
+    With `upto` it is enough to have come so far in the outboxes: in wall time a tick a second
+    adds to them for ever.
     What a channel sends becomes an entry of `outcomes` in the same transaction that moves its
     cursor, so the outboxes are asked first: nothing can slip between the two.
     """
@@ -123,15 +125,17 @@ async def drained(redis: Redis, shards: int) -> bool:
         if stream == OUTBOX and not names:
             return all(end == START for end in await Reader(redis, shards).ends())
         for name in names:
-            if await behind(redis, shards, name, stream):
+            if await behind(redis, shards, name, stream, upto if stream == OUTBOX else None):
                 return False
     return True
 
 
-async def behind(redis: Redis, shards: int, sink: str, stream: str) -> int:
-    """In how many shards `sink` has entries before it."""
+async def behind(
+    redis: Redis, shards: int, sink: str, stream: str, upto: Sequence[EntryId] | None = None
+) -> int:
+    """In how many shards `sink` has entries before it, of those up to `upto` if that is given."""
     reader = Reader(redis, shards, stream)
-    ends = await reader.ends()
+    ends = await reader.ends() if upto is None else upto
     cursors = await reader.cursors(sink)
     return sum(end > cursors[shard] for shard, end in enumerate(ends))
 

@@ -188,6 +188,10 @@ async def test_drained_means_every_sink_of_every_stream(redis, log):
     assert not await drained(redis, SHARDS)
     await Reader(redis, SHARDS).advance("outcomes", {2: EntryId.parse(name)})
     assert await drained(redis, SHARDS)
+    so_far = await Reader(redis, SHARDS).ends()
+    await commit(redis, 1, 4, 5)  # a tick, say
+    assert not await drained(redis, SHARDS)
+    assert await drained(redis, SHARDS, so_far)
 
 
 async def kept(redis, stream: str) -> list[bytes]:

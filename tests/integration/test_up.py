@@ -84,6 +84,9 @@ def test_a_shop_for_a_while_then_again(tmp_path):
     assert told["events_in"] == known
     assert set(told["latency_ms"]) == {"p50", "p99"}
     assert told["events_per_second"] > 0
+    assert told["wrong"] == []
+    assert 0 < told["started_seconds"] < told["first_outcome_seconds"] < 120
+    assert rows(data, "model_metrics") > 0
     assert running(data) is None
     again = last_json(laike("up", "--for", "2s", "--json", "--data", data))
     assert again["events_in"] > told["events_in"]
