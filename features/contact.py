@@ -126,8 +126,9 @@ def fold(contact: Contact, event: Event, emit: Emit) -> None:  # noqa: ARG001 - 
     """Keep the latest of each kind; a value that is not sealed is none."""
     _take(contact, event.traits, event.at)
     _take(contact, event.properties, event.at)
-    if b"enc:v1:" in bytes(event.context):
-        context = orjson.loads(event.context)
+    raw = bytes(event.context)
+    if b"enc:v1:" in raw:
+        context = orjson.loads(raw)
         _take(contact, context.get("traits"), event.at)
         device = context.get("device")
         if isinstance(device, dict) and "token" in device:

@@ -2,6 +2,7 @@
 
 import copy
 
+import msgspec
 import pytest
 
 from api.sealing import Sealing, customer_of
@@ -130,9 +131,10 @@ def test_the_key_is_that_of_the_events_own_customer(item, cid):
 
 
 def test_the_facet_keeps_the_latest_sealed_address_of_each_kind():
-    def identified(at, **traits):
+    def identified(at, context=msgspec.Raw(b""), **traits):  # noqa: B008 - never changed
         state = contact.Contact()
-        contact.fold(state, event("Identified", at, traits=traits), lambda *_: None)
+        told = msgspec.structs.replace(event("Signed In", at), traits=traits, context=context)
+        contact.fold(state, told, lambda *_: None)
         return state
 
     old, new = (f"enc:v1:{n * 16}:{n * 24}" for n in "ab")
@@ -143,6 +145,8 @@ def test_the_facet_keeps_the_latest_sealed_address_of_each_kind():
         "email": new, "phone": new,
     }  # fmt: skip
     assert both.birthday_md == 504
+    device = msgspec.Raw(b'{"device": {"token": "%s"}}' % old.encode())
+    assert identified(3, device).addresses["push"].token == old
     read = {feature.name: feature.read(both, 0) for feature in contact.FACET.features}
     assert [read[f"contact.{kind}"] for kind in ("email", "phone", "push", "openid")] == [
         True, True, False, False,
