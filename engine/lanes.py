@@ -109,10 +109,11 @@ class Lane:
             while True:
                 while not (self._waiting and self._going.is_set()):
                     self._idle.set()
-                    if not self._waiting:
+                    if self._waiting:
+                        await self._going.wait()
+                    else:
                         self._filled.clear()
                         await self._filled.wait()
-                    await self._going.wait()
                 self._idle.clear()
                 records = self._waiting.popleft()
                 self._room.set()

@@ -67,9 +67,10 @@ class Trimmer:
         for stream, names in self.sinks.items():
             if names:
                 passed = await self._passed_by_all(stream, names)
+                short = stream == OUTBOX and await self._short_of_room()
                 if stream == OUTBOX:
-                    passed = await self._old_enough(passed, now)
-                await self._trim_streams(stream, passed)
+                    passed = self._old_enough(passed, now, short=short)
+                await self._trim_streams(stream, passed, to_the_last=short)
 
     async def _trim_logs(self) -> None:
         """The worker's place is read before the archiver's.
@@ -103,9 +104,9 @@ class Trimmer:
         learner = [EntryId.parse(text) if text else None for text in await pipe.execute()]
         return [at if far is None else min(at, far) for at, far in zip(found, learner, strict=True)]
 
-    async def _old_enough(self, passed: list[EntryId], now: float) -> list[EntryId]:
+    def _old_enough(self, passed: list[EntryId], now: float, *, short: bool) -> list[EntryId]:
         """Of what may go, what could have gone `keep_seconds` ago already."""
-        if not self.keep_seconds or await self._short_of_room():
+        if not self.keep_seconds or short:
             self._passed.clear()
             return passed
         self._passed.append((now, passed))
@@ -126,10 +127,16 @@ class Trimmer:
         bound = int(memory["maxmemory"])
         return int(memory["used_memory"]) / bound if bound else 0.0
 
-    async def _trim_streams(self, stream: str, passed: Sequence[EntryId]) -> None:
-        """The entry at the smallest cursor stays: it tells where the stream ends."""
+    async def _trim_streams(
+        self, stream: str, passed: Sequence[EntryId], *, to_the_last: bool
+    ) -> None:
+        """The entry at the smallest cursor stays: it tells where the stream ends.
+
+        Short of room even that goes, or the last entries alone could keep commits paused.
+        """
         pipe = self.redis.pipeline(transaction=False)
         for shard, at in enumerate(passed):
             if at > START:
-                pipe.xtrim(stream_key(shard, stream), minid=at.text, approximate=False)
+                first = EntryId(at.offset, at.step + 1) if to_the_last else at
+                pipe.xtrim(stream_key(shard, stream), minid=first.text, approximate=False)
         await pipe.execute()

@@ -1,8 +1,11 @@
 """A whole engine for tests: Redis, ClickHouse and the API; worker and relay as a test wants them."""
 
+# ruff: noqa: PLC0415 - every test loads this file, and few of them the whole API
+
 import asyncio
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -16,10 +19,6 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
-from api.checks import checks_of
-from api.cli_parts import put_in_place, relay_of
-from api.preflight import any_port
-from api.server import serve
 from engine.metrics import PREFIX
 from engine.settings import Settings
 from engine.status import Status, read
@@ -43,7 +42,7 @@ class Stack:
         bad = {name: said for name, said in told["checks"].items() if said != "ok"}
         return answer.status_code, told["status"], bad
 
-    async def becomes(self, status: str, seconds: float = 20) -> dict[str, str]:
+    async def becomes(self, status: str, seconds: float = 60) -> dict[str, str]:
         deadline = time.monotonic() + seconds
         while True:
             _, now, bad = await self.ready()
@@ -64,6 +63,8 @@ class Stack:
 
     async def put_in_place(self) -> None:
         """The tables and the rules; in a thread, as it runs a loop of its own."""
+        from api.cli_parts import put_in_place
+
         await asyncio.to_thread(put_in_place, self.settings)
 
     async def status(self) -> Status:
@@ -82,6 +83,8 @@ class Stack:
 
     @asynccontextmanager
     async def relay(self) -> AsyncIterator[None]:
+        from api.cli_parts import relay_of
+
         stop = asyncio.Event()
         task = asyncio.ensure_future(relay_of(self.settings, stop))
         try:
@@ -97,7 +100,8 @@ class Stack:
                 yield process
             finally:
                 process.terminate()
-                await asyncio.to_thread(process.wait, 20)
+                _, told = await asyncio.to_thread(process.communicate, timeout=20)
+                sys.stderr.write(told)  # pytest shows it when the test fails
 
 
 @pytest.fixture
@@ -118,6 +122,10 @@ async def stack(
     request: pytest.FixtureRequest, stores: tuple[RedisProcess, Embedded, Path]
 ) -> AsyncIterator[Stack]:
     """The API alone, in this process; `@stack_with(maxmemory="24mb", outbox_mb=1)` changes it."""
+    from api.checks import checks_of
+    from api.preflight import any_port
+    from api.server import serve
+
     redis, clickhouse, folder = stores
     (folder / "secret").write_text("0123456789abcdef")
     given = {"shards": SHARDS, "rules": ROOT / "rules"} | _given(request)

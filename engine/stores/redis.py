@@ -4,6 +4,7 @@ Must live here: the keys and the script. Must not: decisions. Scripts do not rol
 script compares and measures before its first write.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,10 @@ from engine.store import Commit, Position, Prefetched, Stopped, StoreAway
 
 # A script's unpack takes fewer than 8,000 values; the slices below stay far from it.
 VALUES_MAX = 4_000
-AWAY = ("OOM", "LOADING", "BUSY", "MISCONF", "READONLY", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN")
+# How Redis says "not now": bare, or in what Redis 6 tells of a script that met it.
+AWAY = re.compile(
+    r"(?:^|-)(?:OOM|LOADING|BUSY|MISCONF|READONLY|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)\b"
+)
 
 _COMMIT = """
 local owner, next = unpack(redis.call('MGET', KEYS[1], KEYS[2]))
@@ -108,7 +112,7 @@ class RedisStore:
         except (RedisGone, RedisSlow) as error:
             raise StoreAway(str(error)) from error
         except ResponseError as error:
-            if str(error).startswith(AWAY):
+            if AWAY.search(str(error)):  # of a script before its first write: nothing was written
                 raise StoreAway(str(error)) from error
             raise
 
