@@ -6,6 +6,7 @@ Must live here: checks of a running engine, and how checks are printed. Must not
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 from redis.asyncio import Redis
@@ -77,8 +78,11 @@ async def _asked(name: str, ask: Callable[[], Awaitable[object]]) -> Check:
 
 
 async def _ping(url: str) -> None:
+    """Ask without user and password, which an error would quote."""
+    parts = urlsplit(url)
+    address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/ping"
     async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
-        (await client.get(f"{url}/ping")).raise_for_status()
+        (await client.get(address)).raise_for_status()
 
 
 def _ready(api: str) -> Check:

@@ -7,7 +7,6 @@ import asyncio
 import functools
 import logging
 import signal
-import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from importlib import import_module
@@ -20,6 +19,7 @@ from redis.asyncio import Redis
 from api.checks import checks_of
 from api.server import serve
 from api.up_rules import Rules
+from engine import telling
 from engine.ending import end
 from engine.logs import open_log
 from engine.settings import Settings
@@ -37,9 +37,7 @@ Job = Callable[[Stop], Awaitable[None]]
 def log_to_stderr() -> None:
     """One line a message, warnings and what our own parts have to say."""
     form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=form)
-    for name in ("httpx", "aiokafka", "faust", "mode"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    telling.log_to_stderr(form, ("httpx", "aiokafka", "faust", "mode"))
 
 
 def api(settings: Settings, *, background: bool) -> None:

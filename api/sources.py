@@ -203,7 +203,7 @@ def _stored_hash(written: str) -> bytes:
     except ValueError:
         found = b""
     if len(found) != hashlib.sha256().digest_size:
-        raise SourcesError(f"write_key {written!r}: after `sha256:` come 64 hex digits")
+        raise SourcesError("a write_key begins with `sha256:`: after it come 64 hex digits")
     return found
 
 

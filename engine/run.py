@@ -174,9 +174,9 @@ class Run:
         if len(state.faults) > (most := self.moment.settings.faults_max):
             raise Stopped(
                 f"shard {self.number}: over {most} of the last {FAULT_WINDOW} records were "
-                f"quarantined, the last for {reason}: {detail}. Nothing is lost; mend the sender "
-                "or the engine, then start the worker again. To put them all aside instead, start "
-                f"it once with LAIKE_FAULTS_MAX={FAULT_WINDOW}."
+                f"quarantined, the last for {reason}: `laike quarantine list` shows them. Nothing "
+                "is lost; mend the sender or the engine, then start the worker again. To put them "
+                f"all aside instead, start it once with LAIKE_FAULTS_MAX={FAULT_WINDOW}."
             )
 
     def add_counts(self) -> None:

@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -20,7 +19,7 @@ from faust.types.tuples import TP
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from engine import birth
+from engine import birth, telling
 from engine.duties import Duties
 from engine.ending import end
 from engine.lanes import Lanes, MakeShard, Shard
@@ -248,11 +247,7 @@ async def _main(settings: Settings, make_shard: MakeShard | None) -> int:
 
 def main(settings: Settings, make_shard: MakeShard | None = None) -> int:
     """A worker's whole life; 0 when told to stop, 3 when it must not go on."""
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
-    )
-    for noisy in NOISY:
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    telling.log_to_stderr("%(asctime)s %(levelname)s %(message)s", NOISY)
     gc.freeze()  # a batch makes many objects and no cycles: looking for them cost a third
     gc.set_threshold(GC_THRESHOLD, 50, 100)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:

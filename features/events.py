@@ -116,9 +116,9 @@ def parse(
         raise BadEvent("unknown_type", f"type: expected {_allowed_types()}, got {shown(kind)}")
     name = _name(item, kind)
     if not trusted and (name in SERVER_ONLY or name.startswith(SERVER_ONLY_PREFIXES)):
-        raise BadEvent(
-            "forbidden", f"event: {name!r} needs a server's key, this one is a browser's"
-        )
+        words = name.isascii() and name.replace(" ", "").isalpha()
+        told = repr(name) if words else shown(name)
+        raise BadEvent("forbidden", f"event: {told} needs a server's key, this one is a browser's")
     context = mapping(item.get("context"), "context")
     plain(context, "context", depth=1)
     traits = mapping(item.get("traits"), "traits")

@@ -4,8 +4,8 @@ Must live here: the checks of the rim, each raising BadEvent with what, where an
 Must not: the event as a whole. After the rim these types are trusted and never checked again.
 """
 
+import math
 import re
-import reprlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -18,6 +18,9 @@ MONEY_MAX: Final = 1e12
 COUNT_MAX: Final = 2**31 - 1
 INTEGER_MAX: Final = 2**63
 TIME_MAX: Final = 253_402_300_800_000  # the year 10000, in ms
+SHOWN_MAX: Final = 999_999
+_WORD = re.compile(r"[A-Za-z_. -]{0,12}", re.ASCII)
+_NAME = re.compile(r"[A-Za-z_$][\w$ -]{0,39}", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{1,30})?", re.ASCII)
 
 
@@ -35,11 +38,21 @@ class BadEvent(Exception):  # noqa: N818 - an event that goes to quarantine, not
 
 
 def shown(value: object) -> str:
-    """`value` as an error message quotes it: its repr, cut short in depth and length."""
-    if isinstance(value, int) and abs(value) >= INTEGER_MAX:
-        return "a number of too many digits"
-    quoted = reprlib.repr(value)
-    return quoted if len(quoted) <= 60 else quoted[:57] + "..."
+    """`value` as an error message quotes it: what cannot be a contact or a secret, else its kind.
+
+    >>> shown("abc"), shown("alice@shop.example"), shown(-1), shown(13812345678)
+    ("'abc'", 'text of 18 characters', '-1', 'a larger number')
+    """
+    if isinstance(value, str):
+        return repr(value) if _WORD.fullmatch(value) else f"text of {len(value)} characters"
+    if isinstance(value, int | float):
+        if isinstance(value, int) and abs(value) >= INTEGER_MAX:
+            return "a number of too many digits"
+        return "a larger number" if SHOWN_MAX < abs(value) < math.inf else repr(value)
+    if value is None:
+        return "None"
+    kinds = {"list": "a list", "dict": "an object"}
+    return kinds.get(type(value).__name__, type(value).__name__)
 
 
 def bad_type(where: str, expected: str, value: object) -> BadEvent:
@@ -69,7 +82,7 @@ def money(value: object, where: str) -> float:
     """An amount in major units, from 0 to a million million."""
     amount = number(value, where)
     if not 0 <= amount <= MONEY_MAX:
-        raise BadEvent("bad_number", f"{where}: expected 0 to {MONEY_MAX:.0f}, got {amount}")
+        raise BadEvent("bad_number", f"{where}: expected 0 to {MONEY_MAX:.0f}, got {shown(amount)}")
     return amount
 
 
@@ -213,7 +226,7 @@ def plain(value: object, where: str, name: object = "", depth: int = 2) -> None:
         raise bad_type(where, "text as a key", name)
     if value is None or isinstance(value, bool):
         return
-    at = f"{where}.{name}" if name else where
+    at = f"{where}.{name if _NAME.fullmatch(name) else '...'}" if name else where
     if isinstance(value, str):
         text(value, at)
     elif isinstance(value, int | float):

@@ -43,7 +43,7 @@ def connect(url: str, *, timeout_seconds: int = 60) -> Client:
     """Open a client on http[s]://[user[:password]@]host[:port][/database]; threads may share it."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"{url!r} is not a ClickHouse address: http://[user:password@]host:port")
+        raise ValueError("not a ClickHouse address: expected http://[user:password@]host:port")
     secure = parts.scheme == "https"
     return clickhouse_connect.get_client(
         interface=parts.scheme,
