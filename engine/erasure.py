@@ -72,6 +72,7 @@ def _bury(customer: Customer, erased_at: int) -> None:
     left = write(customer)
     left.identity = Identity(erased_at=erased_at, erasures=before.identity.erasures + 1)
     left.journey.scheduled = before.journey.scheduled  # to be taken out of the shard's sorted set
+    left.journey.listed = before.journey.listed  # and of its index
 
 
 def _tell(customer: Customer, name: str, ids: list[str], effects: Effects) -> None:

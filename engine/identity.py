@@ -58,6 +58,7 @@ def receive_claim(
         return
     journey = write(customer).journey
     scheduled, journey.scheduled = journey.scheduled, 0  # this shard's own: it depends on batches
+    listed, journey.listed = journey.listed, []
     blob = base64.b64encode(customer.encode()).decode()
     state = {"from": customer.cid, "path": [customer.cid], "at": body["at"], "blob": blob}
     effects.letters.append(Letter(body["by"], "state", state, moment.offset))
@@ -65,6 +66,7 @@ def receive_claim(
     left = write(customer)
     left.identity = Identity(identity.birth, body["by"], [], identity.erased_at, identity.erasures)
     left.journey.scheduled = scheduled  # to be taken out of the shard's sorted set
+    left.journey.listed = listed  # and of its index
 
 
 def receive_state(

@@ -74,6 +74,8 @@ class Journey(msgspec.Struct, array_like=True):
     recent: dict[str, int] = {}  # watched event (name and subjects) -> when last (ms), latest last
     alarm: int = 0  # nothing of the customer's is due before it (ms); 0 for never
     scheduled: int = 0  # what the shard's sorted set holds for this customer, 0 for nothing
+    listed: list[str] = []  # what the shard's index lists him under
+    met: dict[str, int] = {}  # inactive rule -> when it came to one who was silent already (ms)
 
     def arm(self, due: int) -> None:
         """A timer was set to `due` (ms). The alarm may be early when the timer moves on later."""

@@ -22,8 +22,9 @@ from engine.journal import REGISTRY, memory
 from engine.measures import MEASURES
 from engine.outbox import entry, letters
 from engine.records import MODEL, RULES, TICK, Record
+from engine.rounds import PART_MAX, PARTS_MAX, begin_arming, cid_of, listing, member
 from engine.run import Run, customer_of
-from engine.store import Commit, Fenced, Position, ShardState, Stopped, Store, StoreAway
+from engine.store import Commit, Fenced, Position, Round, ShardState, Stopped, Store, StoreAway
 from features.customer import Customer
 from features.models.purchase import Scorer
 from features.models.snapshot import unpack
@@ -128,7 +129,7 @@ class Shard:
             until = max(self._state.log_time, run[-1].log_time)
             due = await self._due(until)
             both = list(dict.fromkeys([*names, *due]))
-            if len(due) < DUE_MAX and len(both) <= CUSTOMERS_MAX:
+            if len(due) < DUE_MAX and len(both) <= CUSTOMERS_MAX and not self._state.rounds:
                 names = both
             elif len(run) > 1:
                 run, cids = run[:-1], cids[:-1]
@@ -154,17 +155,38 @@ class Shard:
             MEASURES.observe("event_to_commit_seconds", waited)
 
     async def _long_tick(self, record: Record, until: int) -> None:
-        """A tick for which very many are due: DUE_MAX customers a commit, the tick staying next."""
+        """A tick of many commits: who is due, then the rounds, the tick staying next till the end.
+
+        In record time it ends with the rounds; in wall time they go on at the ticks to come.
+        """
         poison: dict[int | str, str] = {}
+        parts = 0
         while self.next_offset == record.offset:
             names = await self._due(until)
+            on_round = not names and bool(self._state.rounds)
+            members: list[str] = []
+            if on_round:
+                members = await self._listed(self._state.rounds[0])
+                names = [cid_of(name) for name in members]
             run = self._run(await self._customers(names))
-            if not run.decide([record], [""], poison):
+            decided = (
+                run.go_round(record, members, poison)
+                if on_round
+                else run.decide([record], [""], poison)
+            )
+            if not decided:
                 self._forget(names)
                 continue
-            last = len(names) < DUE_MAX
+            parts += on_round
+            rest = self.settings.record_clock or parts < PARTS_MAX
+            last = not (run.state.rounds and rest) and (on_round or len(names) < DUE_MAX)
             after = Position(record.offset + 1) if last else _next_step(self._position)
             await self._commit(record.offset, after, run)
+
+    async def _listed(self, one: Round) -> list[str]:
+        return await self._patiently(
+            lambda: self._store.listed(self.number, one.prefix, one.after, PART_MAX)
+        )
 
     async def _due(self, until: int) -> list[str]:
         return await self._patiently(lambda: self._store.due(self.number, until, DUE_MAX))
@@ -177,6 +199,7 @@ class Shard:
         if record.key == RULES:
             await self._load_rules(digest)
             run.state.rules = digest
+            run.state.rounds = begin_arming(run.state.rounds, run.state.log_time)
         elif await self._load_model(digest):
             run.state.model = digest
         await self._commit(record.offset, Position(record.offset + 1), run)
@@ -222,6 +245,7 @@ class Shard:
     async def _commit(self, start: int, after: Position, run: Run) -> None:
         """Write all that the run changed, and take its state over once that is certain."""
         blobs, alarms = {}, {}
+        listed: dict[str, bool] = {}
         for cid, customer in run.customers.items():
             if not customer.dirty:
                 continue
@@ -229,6 +253,10 @@ class Shard:
             journey = mine.journey
             if journey.alarm != journey.scheduled:
                 alarms[cid] = journey.scheduled = journey.alarm
+            if journey.listed != (under := listing(customer)):
+                listed |= {member(cid, name): False for name in journey.listed}
+                listed |= {member(cid, name): True for name in under}
+                journey.listed = under
             gone = mine.identity.erased_at and is_gone(customer)
             blobs[cid] = b"" if gone else customer.encode()
         if run.effects.erasures:
@@ -241,7 +269,7 @@ class Shard:
         body = entry(run.effects, sent, start, after.offset, state.log_time, now)
         commit = Commit(
             self.number, self._token, self._position, after, _state.encode(state), blobs, alarms,
-            f"{after.offset}-{after.step}", body,
+            f"{after.offset}-{after.step}", body, listed,
         )  # fmt: skip
         await self._settle(commit)
         self._position, self._state = after, state

@@ -17,7 +17,9 @@ from engine.erasure import ERASED
 from engine.ids import quarantine_id
 from engine.journal import Example, memory, write
 from engine.records import LETTER, REJECTED, TICK, Record, is_event
+from engine.rounds import PART_MAX, cid_of, reach
 from engine.store import ShardState, Stopped
+from engine.turn import Turn
 from features.customer import Customer
 from features.events import BadEvent
 from features.events import decode as decode_event
@@ -146,6 +148,29 @@ class Run:
                 log.exception("shard %d: the timers of a customer are poison", self.number)
                 poison[cid] = f"{type(error).__name__}: {error}"
                 return False
+        return True
+
+    def go_round(self, record: Record, names: Sequence[str], poison: dict[int | str, str]) -> bool:
+        """Take the first round on to these members of the index; False when that broke us."""
+        moment, state = self.moment, self.state
+        moment.log_time = state.log_time = max(state.log_time, record.log_time)
+        moment.offset = record.offset
+        one = state.rounds[0]
+        for name in names:
+            cid = cid_of(name)
+            if cid in poison:
+                self._reject(record, "poison_round", poison[cid], cid)
+                continue
+            try:
+                reach(Turn(self.customers[cid], moment, self.effects), one)
+            except Exception as error:
+                log.exception("shard %d: a round is poison to a customer", self.number)
+                poison[cid] = f"{type(error).__name__}: {error}"
+                return False
+        if len(names) < PART_MAX:
+            state.rounds.pop(0)
+        else:
+            one.after = names[-1]
         return True
 
     def _repeated_row(self, row: list[Any]) -> bool:

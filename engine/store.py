@@ -7,8 +7,8 @@ Must live here: the protocol, its values and its errors. Must not: a database's 
     Stopped       the shard must not go on; the message names the repair
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -42,6 +42,16 @@ class Position(NamedTuple):
         return b"%d:%d" % self
 
 
+class Round(msgspec.Struct, array_like=True):
+    """Something that is to reach many customers of a shard, a part at a time (rounds.py)."""
+
+    kind: str
+    prefix: str  # of the index's members that it is to reach
+    at: int  # as of when, in ms
+    body: dict[str, Any] = {}
+    after: str = ""  # the last member that it has reached
+
+
 class ShardState(msgspec.Struct, array_like=True):
     """What a shard remembers beside its customers; written in each of its commits."""
 
@@ -54,6 +64,7 @@ class ShardState(msgspec.Struct, array_like=True):
     tick_letters: int = 0
     counts: dict[str, int] = {}  # events, processed, duplicates, quarantined, forwarded
     faults: list[int] = []  # offsets quarantined lately, for the 1% bound
+    rounds: list[Round] = []  # begun and not yet ended, the first one going on at each tick
 
 
 class Prefetched(NamedTuple):
@@ -76,6 +87,7 @@ class Commit(NamedTuple):
     alarms: dict[str, int]  # customer -> earliest timer (ms); 0 takes it away
     outbox_id: str
     outbox: bytes
+    listed: Mapping[str, bool]  # member of the shard's index -> whether it is one from now on
 
 
 class Store(Protocol):
@@ -89,6 +101,9 @@ class Store(Protocol):
 
     async def due(self, shard: int, until: int, limit: int) -> list[str]:
         """Customers whose earliest timer is at or before `until` (ms), by (due, customer)."""
+
+    async def listed(self, shard: int, prefix: str, after: str, limit: int) -> list[str]:
+        """Members of the shard's index that begin so and come after `after`, in order of bytes."""
 
     async def commit(self, commit: Commit) -> bool:
         """Apply it and say True, or change nothing and say False."""

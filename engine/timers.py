@@ -49,6 +49,8 @@ def _ripest(turn: Turn) -> Ripe | None:
         if last <= 0 or rule is None or not isinstance(rule.trigger, InactiveTrigger):
             continue
         due = silent_until(turn, rule, last)
+        if due:
+            due = max(due, journey.met.get(name, 0))
         order = (due, -rule.priority, name, str(last))
         if due and (best is None or order < best[:4]):
             best = (*order, rule)
@@ -75,6 +77,7 @@ def silent_until(turn: Turn, rule: Rule, last: int) -> int:
 def _end_silence(turn: Turn, rule: Rule, due: int) -> None:
     last = turn.journey.silent[rule.name]
     turn.journey.silent[rule.name] = -last  # this silence has been answered
+    turn.journey.met.pop(rule.name, None)
     try:
         enter(turn, rule, str(last), due)
     except Exception as error:  # noqa: BLE001 - a rule's fault is that rule's alone

@@ -38,10 +38,14 @@ class MemoryEngine:
         self.carried: list[int] = [0] * shards
         self.count = 0
         if rules:
-            book = book_from_sources(rules)
-            self.store.bodies["rules", book.hash] = orjson.dumps(rules)
-            for shard in range(shards):
-                self.append(shard, RULES, orjson.dumps({"hash": book.hash}), START)
+            self.publish(rules, 0)
+
+    def publish(self, rules: dict[str, str], at: int) -> None:
+        """These are the rules from `at` (ms after START) on."""
+        book = book_from_sources(rules)
+        self.store.bodies["rules", book.hash] = orjson.dumps(rules)
+        for shard in range(self.shards):
+            self.append(shard, RULES, orjson.dumps({"hash": book.hash}), START + at)
 
     def append(self, shard: int, key_: bytes, value: bytes, at: int) -> None:
         log = self.logs[shard]

@@ -3,6 +3,7 @@
 Must live here: the same comparisons as the Redis script, in the same order. Must not: shortcuts.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +17,7 @@ class _Shard:
     state: bytes | None = None
     customers: dict[str, bytes] = field(default_factory=dict)
     alarms: dict[str, int] = field(default_factory=dict)
+    index: list[str] = field(default_factory=list)  # in order
     outbox: list[tuple[str, bytes]] = field(default_factory=list)
 
 
@@ -48,6 +50,12 @@ class MemoryStore:
         ripe = sorted((due, cid) for cid, due in alarms.items() if due <= until)
         return [cid for _, cid in ripe[:limit]]
 
+    async def listed(self, shard: int, prefix: str, after: str, limit: int) -> list[str]:
+        """See `Store.listed`."""
+        index = self.shard(shard).index
+        start = bisect_right(index, after) if after else bisect_left(index, prefix)
+        return [name for name in index[start : start + limit] if name.startswith(prefix)]
+
     async def commit(self, commit: Commit) -> bool:
         """See `Store.commit`."""
         held = self.shard(commit.shard)
@@ -63,6 +71,10 @@ class MemoryStore:
                 held.alarms[cid] = due
             else:
                 held.alarms.pop(cid, None)
+        for name, wanted in commit.listed.items():
+            at = bisect_left(held.index, name)
+            if wanted != (held.index[at : at + 1] == [name]):
+                held.index[at : at + (not wanted)] = [name] * wanted
         held.position, held.state = commit.after, commit.state
         held.outbox.append((commit.outbox_id, commit.outbox))
         return True

@@ -15,8 +15,7 @@ from redis.exceptions import TimeoutError as RedisSlow
 
 from engine.store import Commit, Position, Prefetched, Stopped, StoreAway
 
-# A script's unpack takes fewer than 8,000 values; the slices below stay far from it.
-VALUES_MAX = 4_000
+VALUES_MAX = 50_000  # the script goes through them one by one: some 50 ms
 # How Redis says "not now": bare, or in what Redis 6 tells of a script that met it.
 AWAY = re.compile(
     r"(?:^|-)(?:OOM|LOADING|BUSY|MISCONF|READONLY|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)\b"
@@ -28,14 +27,18 @@ if owner ~= ARGV[1] or (next or '0:0') ~= ARGV[2] then return 0 end
 local blobs, dues = tonumber(ARGV[7]), tonumber(ARGV[8])
 local at = 9
 for i = 1, blobs do
-  if ARGV[at] == '' then redis.call('DEL', KEYS[5 + i])
-  else redis.call('SET', KEYS[5 + i], ARGV[at]) end
+  if ARGV[at] == '' then redis.call('DEL', KEYS[6 + i])
+  else redis.call('SET', KEYS[6 + i], ARGV[at]) end
   at = at + 1
 end
 for i = 1, dues do
   local due, who = ARGV[at], ARGV[at + 1]
   if due == '0' then redis.call('ZREM', KEYS[4], who) else redis.call('ZADD', KEYS[4], due, who) end
   at = at + 2
+end
+for i = at, #ARGV, 2 do
+  if ARGV[i] == '0' then redis.call('ZREM', KEYS[6], ARGV[i + 1])
+  else redis.call('ZADD', KEYS[6], 0, ARGV[i + 1]) end
 end
 redis.call('MSET', KEYS[2], ARGV[3], KEYS[3], ARGV[4])
 redis.call('XADD', KEYS[5], ARGV[5], 'b', ARGV[6])
@@ -48,7 +51,10 @@ def keys(shard: int) -> dict[str, str]:
     tag = f"{{s{shard}}}"
     return {
         name: f"{tag}:{name}"
-        for name in ("owner", "next", "shard", "timers", "outbox", "log", "accepted", "clock")
+        for name in (
+            *("owner", "next", "shard", "timers", "index", "outbox"),
+            *("log", "accepted", "clock"),
+        )
     } | {"customer": f"{tag}:c:", "cursor": f"{tag}:cursor:"}
 
 
@@ -93,12 +99,25 @@ class RedisStore:
             raise StoreAway(str(error)) from error
         return [name.decode() for name in found]
 
+    async def listed(self, shard: int, prefix: str, after: str, limit: int) -> list[str]:
+        """See `Store.listed`."""
+        start = f"({after}" if after else f"[{prefix}"
+        try:
+            found = await self._redis.zrange(
+                keys(shard)["index"], start, b"(" + prefix.encode() + b"\xff",
+                bylex=True, offset=0, num=limit,
+            )  # fmt: skip
+        except RedisError as error:
+            raise StoreAway(str(error)) from error
+        return [name.decode() for name in found]
+
     async def commit(self, commit: Commit) -> bool:
         """See `Store.commit`; `StoreAway` leaves unknown whether it was applied."""
-        if len(commit.blobs) + 2 * len(commit.alarms) > VALUES_MAX:
+        values = len(commit.blobs) + 2 * len(commit.alarms) + 2 * len(commit.listed)
+        if values > VALUES_MAX:
             raise Stopped(f"shard {commit.shard}: a commit of over {VALUES_MAX} values")
         k = keys(commit.shard)
-        names = [k[name] for name in ("owner", "next", "shard", "timers", "outbox")]
+        names = [k[name] for name in ("owner", "next", "shard", "timers", "outbox", "index")]
         names += [k["customer"] + cid for cid in commit.blobs]
         arguments: list[bytes | str | int] = [
             commit.token, commit.before.text(), commit.after.text(), commit.state,
@@ -107,6 +126,8 @@ class RedisStore:
         ]  # fmt: skip
         for cid, due in commit.alarms.items():
             arguments += [due, cid]
+        for name, wanted in commit.listed.items():
+            arguments += [int(wanted), name]
         try:
             return bool(await self._script(keys=names, args=arguments))
         except (RedisGone, RedisSlow) as error:

@@ -116,6 +116,29 @@ async def test_a_lapsed_customer_is_won_back_once_a_lapse():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("record", [True, False])
+async def test_a_rule_comes_to_those_who_were_silent_before_it(record):
+    world = engine(NUDGE, shards=1, record=record)
+    for n in range(1_200):
+        who = {"userId": f"u{n}"}
+        world.send(n, "Order Completed", order_id=f"o{n}", total=9, **who)
+    world.send(DAY, "Product Viewed", product_id="p", userId="never")
+    await world.run()
+    world.publish({"campaigns/back.yaml": BACK}, 60 * DAY)
+    if record:
+        world.tick(60 * DAY)
+    else:
+        for second in range(3):
+            world.tick(60 * DAY + second * 1_000)
+    world.tick(61 * DAY)
+    await world.run()
+    assert [at / 1440 for at, _ in timeline(world)] == [60] * 1_200
+    world.publish({"campaigns/back.yaml": BACK + "# again"}, 62 * DAY)
+    world.tick(62 * DAY)
+    await world.run()
+    assert len(timeline(world)) == 1_200
+
+
 async def test_an_awaited_event_ends_the_wait_early():
     world = engine(BACK)
     world.send(0, "Order Completed", order_id="o1", total=300, userId="u1")

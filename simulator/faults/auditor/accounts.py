@@ -1,0 +1,88 @@
+"""Every event that came in is accounted for once: processed, a duplicate, or quarantined.
+
+Must live here: counting. Must not: what an event caused. Records whose key begins with ! are
+control, all others are events; those with the same key, source and messageId are one message. An
+event of a customer who moved is forwarded by a letter, and its fate is told where that arrives.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+
+from simulator.faults.auditor.chain import Chains
+from simulator.faults.history import History, Logged
+
+LETTER, REJECTED = b"!letter", b"!rejected"
+
+
+def accounts(history: History, chains: Chains) -> tuple[int, int, list[str]]:
+    """How many messages were lost, how many applied twice, and in words what does not add up."""
+    counted: Counter[str] = Counter()
+    for entries in chains.entries:
+        for entry in entries:
+            counted.update(entry.get("counts", {}))
+    records = [record for log in history.logs for record in log]
+    good = [one for one in records if _is_event(one) and one.value not in history.bad]
+    messages = {_message(record) for record in good}
+    bad = [one for one in records if one.value in history.bad]
+    broken = sum(_is_event(record) or record.key == REJECTED for record in bad)
+    processed, duplicates = counted["processed"], counted["duplicate"]
+    wanted = (
+        ("events", len(good) + broken, counted["events"]),
+        ("messages processed", len(messages), processed),
+        ("repeats dropped", len(good) - len(messages), duplicates),
+        ("records put aside", broken, counted["quarantined"]),
+    )
+    told = [
+        f"accounts: {what}: {must}, but {did} told" for what, must, did in wanted if must != did
+    ]
+    told += _fates(history, chains)
+    there = {(record.key, record.value) for record in records}
+    missing = history.acknowledged - there
+    told += [f"accounts: {value[:80]!r} was acknowledged and is gone" for _, value in missing]
+    lost = max(0, len(messages) - processed) + len(missing)
+    return lost, max(0, processed - len(messages)), told
+
+
+def _fates(history: History, chains: Chains) -> Iterator[str]:
+    """What is wrong with single records: put aside or dropped that must not be, or not."""
+    forwarded = aside = 0
+    for shard, log in enumerate(history.logs):
+        skipped = [one for entry in chains.entries[shard] for one in entry.get("skipped", ())]
+        fates: dict[int, str] = dict(skipped)
+        if len(fates) != len(skipped):
+            yield f"accounts: shard {shard}: a record has two fates"
+        yield from (f"accounts: shard {shard}, {text}" for text in _misjudged(history, log, fates))
+        left = [one for one in log if fates.get(one.offset) != "quarantined"]
+        forwarded += sum(one.value in history.bad and one.key != REJECTED for one in left)
+        aside += sum(one.key == LETTER for one in log) - sum(one.key == LETTER for one in left)
+    if forwarded != aside:
+        yield f"accounts: {forwarded} broken records were forwarded, {aside} letters put aside"
+    ids = {row["id"] for row in chains.rows("quarantine")}
+    rejected = (record for log in history.logs for record in log if record.key == REJECTED)
+    for name in {json.loads(record.value)["id"] for record in rejected} - ids:
+        yield f"accounts: rejected {name} is not in quarantine"
+
+
+def _misjudged(history: History, log: list[Logged], fates: dict[int, str]) -> Iterator[str]:
+    first: set[str] = set()
+    for record in log:
+        fate = fates.get(record.offset, "")
+        if record.value in history.bad:
+            if fate != "quarantined" and record.key.decode() in history.plain:
+                yield f"offset {record.offset} is broken and was not put aside"
+        elif _is_event(record):
+            if fate == "quarantined":
+                yield f"offset {record.offset} is good and was put aside"
+            if fate == "duplicate" and _message(record) not in first:
+                yield f"offset {record.offset} is no duplicate and was dropped as one"
+            first.add(_message(record))
+
+
+def _is_event(record: Logged) -> bool:
+    return not record.key.startswith(b"!")
+
+
+def _message(record: Logged) -> str:
+    event = json.loads(record.value)
+    return f"{record.key!r} {event['source']} {event['messageId']}"

@@ -1,0 +1,54 @@
+"""The rules of the simulated shop: the shipped campaigns, and four tight ones that can be modelled.
+
+Must live here: the two books that edits go between. Must not: what these rules must do
+(model.py says that from the input alone).
+"""
+
+from functools import lru_cache
+from pathlib import Path
+
+import orjson
+
+import rules.load
+from rules.load import book_from_sources
+
+SHIPPED = ("browse-nudge", "cart-rescue", "first-order-welcome", "win-back")
+HEAD = "title: t\nowner: o\nstatus: live\nholdout: 0%\n"
+CHECKED = {
+    "check-views": "when: {event: Product Viewed, count: 3, within: 24h}\nonce_per: product\n"
+    "do:\n  - notify: {via: [push], template: still_looking}\n",
+    "check-first": "when: {event: Order Completed}\nif: orders.count == 1\nonce_per: customer\n"
+    "do:\n  - coupon: {offer: WELCOME, off: 20, over: 150, valid: 30d}\n"
+    "  - notify: {via: [push], template: first_order}\n",
+    "check-cart": "when: {event: Product Added}\nonce_per: cart\n"
+    "stop_on: [Order Paid, Order Completed, Cart Emptied]\n"
+    "do:\n  - wait: {for: 30m, since_last: [Product Added]}\n"
+    "  - notify: {via: [push], template: cart_waiting}\n  - wait: 2h\n"
+    "  - coupon: {offer: SAVE, off: 10%, most: 50, valid: 48h}\n",
+    "check-lapse": "when: {inactive: 2h, of: Order Completed}\nonce_per: lapse\n"
+    "do:\n  - notify: {via: [push], template: miss_you}\n",
+}
+
+
+@lru_cache(maxsize=1)
+def books() -> tuple[dict[str, str], dict[str, str]]:
+    """Two versions of the sources: the second has edits in the shipped campaigns only."""
+    folder = Path(rules.load.__file__).parent
+    first = {
+        f"campaigns/{name}.yaml": (folder / "campaigns" / f"{name}.yaml").read_text()
+        for name in SHIPPED
+    }
+    first["shop.yaml"] = "holdout: {marketing: 10%, everything: 0%}\n"
+    for name, text in CHECKED.items():
+        first[f"campaigns/{name}.yaml"] = f"rule: {name}\n{HEAD}{text}"
+    second = dict(first)
+    rescue, nudge = "campaigns/cart-rescue.yaml", "campaigns/browse-nudge.yaml"
+    second[rescue] = second[rescue].replace("cart.value >= 200", "cart.value >= 50", 1)
+    second[nudge] = second[nudge].replace("status: live", "status: paused", 1)
+    return first, second
+
+
+@lru_cache(maxsize=1)
+def bodies() -> dict[str, bytes]:
+    """Hash -> body of both versions, as a publisher stores them, the first one first."""
+    return {book_from_sources(one).hash: orjson.dumps(one) for one in books()}
