@@ -10,7 +10,7 @@ UP     ?=
 TESTS  ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install up test bench check format kafka secrets lock clean
+.PHONY: help install up test bench faults check format kafka secrets lock clean
 
 help:  ## list these jobs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +40,10 @@ $(VENV)/.sdk: $(STAMP) $(wildcard $(SDK)/package-lock.json)
 
 bench: $(STAMP)  ## how fast, beside plain Faust
 	@$(BIN)/laike bench
+
+faults: $(STAMP)  ## a thousand simulated worlds that break, then real processes killed a hundred times
+	@$(BIN)/python -m simulator faults --seeds 1000
+	@$(BIN)/python -m simulator kills --kills 100
 
 check: $(STAMP)  ## lint, format, types
 	@$(BIN)/ruff check .

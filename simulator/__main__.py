@@ -6,7 +6,10 @@ Must live here: their names. Must not: work; each is imported only when it is as
 import sys
 from importlib import import_module
 
-COMMANDS = {"kills": ("simulator.kills.command", "real processes killed under traffic, audited")}
+COMMANDS = {
+    "faults": ("simulator.faults.command", "the pipeline in a world that breaks, by seed, audited"),
+    "kills": ("simulator.kills.command", "real processes killed under traffic, audited"),
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -16,7 +19,7 @@ def main(arguments: list[str]) -> int:
         asked_for_help = arguments[:1] in (["-h"], ["--help"])
         stream = sys.stdout if asked_for_help else sys.stderr
         stream.write(f"usage: python -m simulator NAME [options]\n{told}\n"
-                     "example: python -m simulator kills --kills 20\n")  # fmt: skip
+                     "example: python -m simulator faults --seeds 1000\n")  # fmt: skip
         return 0 if asked_for_help else 2
     module, _ = COMMANDS[arguments[0]]
     code: int = import_module(module).main(arguments[1:])
