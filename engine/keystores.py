@@ -195,10 +195,13 @@ class RedisKeys:
 async def rewrite(redis: Any, seconds: float = 600.0) -> bool:
     """Have Redis write its file anew, without what is gone; False when it keeps no such file.
 
-    A rewrite under way began before us, perhaps, so another one follows it.
+    As commands: in a dump, a stream's block keeps the bytes of entries deleted from it. A rewrite
+    under way began before us, perhaps, so another one follows it.
     """
     deadline = asyncio.get_running_loop().time() + seconds
     try:
+        with contextlib.suppress(ResponseError):  # where nobody may: its operator has to
+            await redis.config_set("aof-use-rdb-preamble", "no")
         while asyncio.get_running_loop().time() < deadline:
             told = await redis.info("persistence")
             if not told.get("aof_enabled"):

@@ -81,6 +81,7 @@ def start(
         "logfile": str((data / "redis.log").absolute()),
         "appendonly": "yes",
         "appendfsync": "always",
+        "aof-use-rdb-preamble": "no",  # a dump keeps the bytes of entries deleted from a stream
         "save": "",
         "maxmemory": maxmemory,
         "maxmemory-policy": "noeviction",
