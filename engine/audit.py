@@ -21,7 +21,7 @@ import hashlib
 import hmac
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -148,8 +148,9 @@ def verify(
     faults: list[str] = []
     number, before, seals = 0, "", {0: ""}
     for one in sealed:
-        number += 1
-        faults += (f"entry {number}: {fault}" for fault in _faults(one, number, before, secret))
+        number, fault = _check(one, number + 1, before, secret)
+        if fault:
+            faults.append(f"entry {number}: {fault}")
         seals[number] = before = one.seal
     if not number:
         faults.append("there is no entry, and publishing the first rules writes one")
@@ -160,15 +161,15 @@ def verify(
     return Verdict(number, before, tuple(faults[:FAULTS_MAX]))
 
 
-def _faults(one: Sealed, number: int, before: str, secret: bytes) -> Iterator[str]:
+def _check(one: Sealed, number: int, before: str, secret: bytes) -> tuple[int, str]:
+    """The entry's number, and what is wrong with it; the next is judged by what stands here."""
     if not hmac.compare_digest(one.seal.encode(), _seal(secret, one.entry).encode()):
-        yield "altered, or written by somebody without the secret"
-        return
+        return number, "altered, or written by somebody without the secret"
     told = orjson.loads(one.entry)
-    if one.id != f"{number}-0" or told["seq"] != number:
-        yield f"number {told['seq']} stands here: dropped, moved or added"
-    elif told["before"] != before:
-        yield "does not follow the one before it"
+    found: int = told["seq"]
+    if found != number or one.id != f"{number}-0":
+        return found, f"stands where {number} belongs: dropped, moved or added"
+    return number, "" if told["before"] == before else "does not follow the one before it"
 
 
 def _step(secret: bytes, head: str, who: str, what: str, details: dict[str, Any]) -> _Step:

@@ -8,6 +8,7 @@ import pytest
 
 from api.ingest import KINDS, PATHS
 from engine.shards import partition
+from features.vocabulary import SERVER_ONLY, SERVER_ONLY_PREFIXES
 from tests.unit.ingest_fixtures import NOW, open_shop
 
 TRACK = {"userId": "u1", "event": "Product Viewed", "messageId": "m1"}
@@ -128,6 +129,18 @@ async def test_the_browser_may_not_assert_an_order(shop):
     assert (await shop.post("/v1/track", order)).status_code == 200
     await shop.post("/v1/batch", {"batch": [{"type": "track", **order}]}, source="web")
     assert [r["reason"] for r in shop.rejected()] == ["forbidden"]
+
+
+async def test_the_browser_may_assert_nothing_that_is_the_servers(shop):
+    names = sorted(SERVER_ONLY) + [f"{prefix}Made Up" for prefix in SERVER_ONLY_PREFIXES]
+    things = {"order_id": "o", "product_id": "p", "live_id": "l", "channels": []}
+    batch = [
+        {"type": "track", "userId": "u1", "event": name, "properties": things} for name in names
+    ]
+    await shop.post("/v1/batch", {"batch": batch}, source="web")
+    assert shop.stored() == []
+    assert {r["reason"] for r in shop.rejected()} == {"forbidden"}
+    assert len(shop.rejected()) == len(names) > 40
 
 
 async def test_the_two_bootstrap_calls(shop):

@@ -75,6 +75,11 @@ def test_a_changed_file_is_read_again_and_a_broken_one_is_not(tmp_path, caplog):
         ('[{"name":"a","write_key":"k","kind":"robot"}]', "robot"),
         ('[{"name":"a","write_key":"k"},{"name":"b","write_key":"k"}]', "key of its own"),
         ('[{"name":"a","write_key":""}]', "key of its own"),
+        ('[{"name":"a","write_key":"k"},{"name":"a","write_key":"l"}]', "name of its own"),
+        (
+            '[{"name":"a","write_key":"k","old_keys":[{"write_key":"k","until":1}]}]',
+            "key of its own",
+        ),
         ('[{"name":"a","write_key":"sha256:12"}]', "64 hex digits"),
     ],
 )
@@ -83,6 +88,18 @@ def test_a_bad_file_says_what_is_wrong(tmp_path, text, told):
     file.write_text(text)
     with pytest.raises(SourcesError, match=told):
         read_sources(file)
+
+
+def test_an_old_key_is_good_until_its_time(tmp_path, monkeypatch):
+    file = tmp_path / "sources.json"
+    old = [{"write_key": "sha256:" + hashlib.sha256(b"old").hexdigest(), "until": 2_000_000}]
+    write(file, [{"name": "a", "write_key": "new", "rate": 10, "old_keys": old}])
+    sources = Sources(file)
+    monkeypatch.setattr("api.sources.time.time", lambda: 1_999.9)
+    assert sources.find("old") is sources.find("new")  # and one allowance
+    monkeypatch.setattr("api.sources.time.time", lambda: 2_000.0)
+    assert sources.find("old") is None
+    assert sources.find("new").name == "a"
 
 
 def test_a_missing_file_is_named(tmp_path):
