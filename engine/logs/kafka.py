@@ -9,6 +9,7 @@ A failed send throws the producer away: an idempotent producer cannot go on afte
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -26,6 +27,8 @@ TOPIC: Final = "events"
 REQUEST_TIMEOUT_MS: Final = 10_000
 READ_WAIT_MS: Final = 50
 CREATE_SECONDS: Final = 20.0
+LET_GO_SECONDS: Final = 2.0
+CLOSE_SECONDS: Final = 5.0
 REPLICAS: Final = 3  # or as many as there are brokers
 
 
@@ -145,9 +148,10 @@ class KafkaLog:
         """Give the connections back."""
         producer, self._producer = self._producer, None
         consumer, self._consumer = self._consumer, None
-        for client in (producer, consumer):
-            if client is not None:
-                await client.stop()
+        if producer is not None:
+            await _ended(producer, CLOSE_SECONDS)
+        if consumer is not None:
+            await consumer.stop()
 
     async def _producing(self) -> Any:
         async with self._connecting:
@@ -183,10 +187,7 @@ class KafkaLog:
     async def _let_go(self, producer: Any) -> None:
         if self._producer is producer:
             self._producer = None
-        try:
-            await asyncio.wait_for(producer.stop(), 2)
-        except (KafkaError, OSError, TimeoutError):
-            return
+        await _ended(producer, LET_GO_SECONDS)
 
     async def _know_topic(self) -> None:
         if not self._known:
@@ -237,6 +238,22 @@ async def _expect(admin: Any, topic: str, shards: int) -> None:
                 f" set LAIKE_SHARDS={len(leaders)}, or name another topic in LAIKE_LOG"
             )
         await asyncio.sleep(0.1)
+
+
+async def _ended(producer: Any, seconds: float) -> None:
+    """Stop it; when it cannot deliver what it holds in that time, it must not do so later.
+
+    An idempotent producer never gives a batch up by itself, so `stop` waits for a dead broker for
+    ever; only the end of its sender fails the batches.
+    """
+    try:
+        await asyncio.wait_for(producer.stop(), seconds)
+    except TimeoutError:  # an OSError too, so it comes first
+        with contextlib.suppress(KafkaError, OSError):
+            await producer._sender.close()  # noqa: SLF001 - there is no other way to it
+            await producer.client.close()
+    except (KafkaError, OSError):
+        return
 
 
 async def _started(client: Any) -> Any:

@@ -36,6 +36,7 @@ TRIES, KAFKA_TRIES = 5, 3
 BATCH = 20
 LOAD_SECONDS = (1.0, 3.0)
 STALL_SECONDS = 1.8
+ANSWER_SECONDS = 8.0
 FSYNC = ("always", "everysec", "no")
 HOST = {
     "always": "nothing, if the disk keeps its word",
@@ -150,12 +151,13 @@ async def _load(connect: Callable[[], Log], server: "subprocess.Popen[bytes]") -
     await _patiently(log.ends)
     began = time.monotonic()
     killing = asyncio.get_running_loop().call_later(random.uniform(*LOAD_SECONDS), server.kill)
-    with suppress(LogAway):
+    with suppress(LogAway, TimeoutError):
         while not killing.cancelled():
             batch = [
                 Append((number + i) % SHARDS, b"u:1", b"%d" % (number + i)) for i in range(BATCH)
             ]
-            await log.append(batch)
+            async with asyncio.timeout(ANSWER_SECONDS):  # Kafka's producer waits for ever
+                await log.append(batch)
             number += BATCH
             values |= {item.value for item in batch}
     seconds = time.monotonic() - began
