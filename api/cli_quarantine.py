@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 from api.cli_settings import clickhouse_of, engine_settings
 from api.retry import Rejected, Still, record_of
 from api.sources import read_sources
+from engine.audit import local_user, record_async
 from engine.logs import open_log
 from engine.records import Append
 from engine.settings import Settings
@@ -108,6 +109,8 @@ async def _retry(settings: Settings, client: Client, which: str, *, dry_run: boo
                     done.still.append(told | {"detail": still.detail})
             del done.still[REFUSED_TOLD:]
             if appends and not dry_run:
+                who, count = local_user(), len(appends)
+                await record_async(redis, settings.secret, who, "quarantine retried", events=count)
                 await log.append(appends)
                 _mark(client, back)
             done.retried += len(back)
