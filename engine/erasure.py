@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from engine.effects import Effects, Letter, Moment
 from engine.ids import event_hash
-from engine.journal import ENGINE, REGISTRY, Identity, Memory, memory, write
+from engine.journal import ENGINE, REGISTRY, Identity, Journey, Memory, memory, write
 from features.customer import Customer
 from features.events import Event
 
@@ -86,11 +86,15 @@ def _tell(customer: Customer, name: str, ids: list[str], effects: Effects) -> No
 
 
 def is_gone(customer: Customer) -> bool:
-    """Whether nothing is known of an erased customer since: his tombstone says all there is."""
+    """Whether nothing is known of an erased customer since: his tombstone says all there is.
+
+    What the shard's timers and index still hold of him is theirs to let go.
+    """
     mine = memory(customer)
-    told = mine.identity
-    bare = Identity(birth=told.birth, erased_at=told.erased_at, erasures=told.erasures)
-    return customer.names() <= {ENGINE} and mine == Memory(identity=bare)
+    told, journey = mine.identity, mine.journey
+    identity = Identity(birth=told.birth, erased_at=told.erased_at, erasures=told.erasures)
+    bare = Memory(identity, journey=Journey(scheduled=journey.scheduled, listed=journey.listed))
+    return mine == bare and customer.names() <= {ENGINE}
 
 
 def tombstone(secret: bytes, cid: str) -> str:

@@ -253,11 +253,11 @@ class Shard:
             journey = mine.journey
             if journey.alarm != journey.scheduled:
                 alarms[cid] = journey.scheduled = journey.alarm
-            if journey.listed != (under := listing(customer)):
+            gone = mine.identity.erased_at > 0 and is_gone(customer)
+            if journey.listed != (under := [] if gone else listing(customer)):
                 listed |= {member(cid, name): False for name in journey.listed}
                 listed |= {member(cid, name): True for name in under}
                 journey.listed = under
-            gone = mine.identity.erased_at and is_gone(customer)
             blobs[cid] = b"" if gone else customer.encode()
         if run.effects.erasures:
             blobs |= burials(run.effects, self.settings.secret)

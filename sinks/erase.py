@@ -24,11 +24,12 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import orjson
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from redis.asyncio import Redis
@@ -40,6 +41,7 @@ from engine.keystores import KeysAway, rewrite
 from engine.log import Log, LogAway
 from engine.records import TICK, Append
 from engine.settings import Settings
+from engine.store import Position
 from sinks.erase_tables import (
     Whom,
     erase_rows,
@@ -48,7 +50,17 @@ from sinks.erase_tables import (
     remember,
     text_marks,
 )
-from sinks.outbox import OUTBOX, OUTCOMES, SINKS, Entry, EntryId, Reader, cursor_key, stream_key
+from sinks.outbox import (
+    OUTBOX,
+    OUTCOMES,
+    SINKS,
+    Entry,
+    EntryId,
+    Reader,
+    cursor_key,
+    next_key,
+    stream_key,
+)
 from sinks.relay_loop import Tally, stopped_within
 from sinks.trim import LEARNER
 
@@ -81,17 +93,13 @@ class Job(msgspec.Struct):
     step: int = 0
     counts: dict[str, int] = {}
     mutations: dict[str, int] = {}
-    log_ends: dict[int, int] = {}
+    log_ends: list[int] = []  # of all shards, once every tombstone was there
+    ends: dict[str, list[str]] = {}  # of their outboxes, once those records were decided, and on
 
     @property
     def ready(self) -> bool:
         """Whether every id of the person has its tombstone."""
         return self.whole and all(self.parts.values())
-
-    @property
-    def shards(self) -> list[int]:
-        """Where his ids live."""
-        return sorted({part.shard for part in self.parts.values() if part})
 
 
 class Row(msgspec.Struct):
@@ -209,6 +217,10 @@ class Eraser:
         pipe.set(REPORT + job.id, await self._report(job), ex=REPORT_SECONDS)
         await pipe.execute()
 
+    async def _note(self, job: Job) -> None:
+        """Remember what a job has come to within its step."""
+        await self.redis.hset(JOBS, job.id, msgspec.json.encode(job))
+
     async def _report(self, job: Job) -> bytes:
         """What is told of it, with what the one who asked for it wrote there first."""
         before = await self.redis.get(REPORT + job.id)
@@ -249,17 +261,36 @@ class Eraser:
         return jobs
 
     async def _passed(self, jobs: list[Job]) -> list[Job]:
-        """Those whose last entry every reader of the outboxes has passed, and `outcomes` too."""
-        outbox, outcomes = await self._cursors(OUTBOX), await self._cursors(OUTCOMES)
-        ends = await Reader(self.redis, self.settings.shards, OUTCOMES).ends()
-        return [
-            job
-            for job in jobs
-            if all(outcomes[shard] >= ends[shard] for shard in job.shards)
-            and all(
-                outbox[p.shard] >= EntryId.parse(p.at.encode()) for p in job.parts.values() if p
-            )
-        ]
+        """Those of whom nothing is on its way any more, in any shard, through any reader."""
+        done = []
+        for job in jobs:
+            if await self._has_passed(job):
+                done.append(job)
+            await self._note(job)
+        return done
+
+    async def _has_passed(self, job: Job) -> bool:
+        """All that the logs held is decided; that, carried; what came of carrying it, carried."""
+        if not job.log_ends:
+            job.log_ends = await self.log.ends()
+            if self.settings.embedded:  # a log's last record is never trimmed: it must be another
+                shards = range(self.settings.shards)
+                await self.log.append([Append(shard, TICK, b"{}", 1) for shard in shards])
+        pipe = self.redis.pipeline(transaction=False)
+        for shard in range(self.settings.shards):
+            pipe.get(next_key(shard))
+        decided = [Position.parse(text).offset for text in await pipe.execute()]
+        if any(at < end for at, end in zip(decided, job.log_ends, strict=True)):
+            return False
+        for stream in (OUTBOX, OUTCOMES):
+            if stream not in job.ends:
+                ends = await Reader(self.redis, self.settings.shards, stream).ends()
+                job.ends[stream] = [end.text for end in ends]
+            cursors = await self._cursors(stream)
+            wanted = [EntryId.parse(text.encode()) for text in job.ends[stream]]
+            if any(at < end for at, end in zip(cursors, wanted, strict=True)):
+                return False
+        return True
 
     async def _rows(self, jobs: list[Job]) -> list[Job]:
         people = [Whom(list(job.parts), job.erased_at) for job in jobs]
@@ -278,46 +309,35 @@ class Eraser:
         return jobs
 
     async def _log(self, jobs: list[Job]) -> list[Job]:
-        """Entries go now; records when the log has been trimmed, and a tick lets that happen."""
-        passed = {OUTBOX: await self._cursors(OUTBOX), OUTCOMES: await self._cursors(OUTCOMES)}
+        """Entries go now; records when the logs have been trimmed."""
         done = []
         for job in jobs:
-            marks = [mark.encode() for cid in job.parts for mark in text_marks(cid)]
-            for stream, until in passed.items():
-                for shard in job.shards:
-                    gone = await self._delete_entries(
-                        stream_key(shard, stream), until[shard], marks
-                    )
-                    job.counts[f"entries of {stream}"] = (
-                        job.counts.get(f"entries of {stream}", 0) + gone
-                    )
-            if await self._trimmed(job):
+            for stream in (OUTBOX, OUTCOMES):
+                cursors, gone = await self._cursors(stream), 0
+                for shard, until in enumerate(cursors):
+                    gone += await self._delete_entries(stream_key(shard, stream), until, job)
+                name = f"entries of {stream}"
+                job.counts[name] = job.counts.get(name, 0) + gone
+            if not self.settings.embedded or await self._trimmed(job):
                 done.append(job)
-            await self.redis.hset(JOBS, job.id, msgspec.json.encode(job))
+            await self._note(job)
         return done
 
-    async def _delete_entries(self, key: str, until: EntryId, marks: list[bytes]) -> int:
+    async def _delete_entries(self, key: str, until: EntryId, job: Job) -> int:
         """Delete the entries, up to a cursor that every reader has passed, that name him."""
-        start, gone = "-", 0
+        start, gone = b"-", 0
         while True:
             entries = await self.redis.xrange(key, start, until.text, PAGE)
             if not entries:
                 return gone
-            his = [name for name, fields in entries if any(mark in fields[b"b"] for mark in marks)]
+            his = [name for name, fields in entries if names_one_of(job.parts, fields[b"b"])]
             if his:
                 gone += await self.redis.xdel(key, *his)
             start = b"(" + entries[-1][0]
 
     async def _trimmed(self, job: Job) -> bool:
-        """Whether the log holds no record any more from before this step began."""
-        if not self.settings.embedded:
-            return True
-        if not job.log_ends:
-            ends = await self.log.ends()
-            job.log_ends = {shard: ends[shard] for shard in job.shards}
-            # a log's last record is never trimmed, so it has to be another
-            await self.log.append([Append(shard, TICK, b"{}", 1) for shard in job.shards])
-        for shard, end in job.log_ends.items():
+        """Whether no log holds a record any more of those that it held then."""
+        for shard, end in enumerate(job.log_ends):
             first = await self.log.read(shard, 0, 1)
             if first and first[0].offset < end:
                 return False
@@ -353,6 +373,16 @@ class Eraser:
             return question(self._client, *given)
 
         return await asyncio.to_thread(ask)
+
+
+def names_one_of(ids: Iterable[str], body: bytes) -> bool:
+    """Whether JSON names a customer, also within a text that is JSON itself."""
+    for cid in ids:
+        if orjson.dumps(cid.partition(":")[2])[1:-1] in body:
+            marks = [mark.encode() for mark in text_marks(cid)]
+            if any(mark in body or orjson.dumps(mark.decode())[1:-1] in body for mark in marks):
+                return True
+    return False
 
 
 def _customer(cid: str) -> bytes:

@@ -1,0 +1,127 @@
+"""A customer's rights on a whole engine: sealed at rest, exported in plain, erased to the last byte."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from sinks.clickhouse import connect
+from tests.fixtures_stack import Stack
+
+USER, VISITOR = "zebra-user-7391", "zebra-visitor-5528"
+EMAIL, PHONE = "zebra.mail.4410@example.com", "+8613800447126"
+CONTACTS = (EMAIL, PHONE, "Zebra Fullname", "1988-03-09")
+NAMES = (USER, VISITOR)
+
+pytestmark = pytest.mark.slow
+
+
+def calls():
+    """One person, first unknown, and another one beside him."""
+    view = {"type": "track", "event": "Product Viewed", "properties": {"product_id": "p1"}}
+    traits = {"email": EMAIL, "phone": PHONE, "name": "Zebra Fullname", "birthday": "1988-03-09"}
+    paid = {"order_id": "zo-1", "total": 20, "products": [{"product_id": "p1", "price": 20}]}
+    return [
+        {**view, "anonymousId": VISITOR, "messageId": "z1"},
+        {**view, "userId": "bystander", "messageId": "b1"},
+        {"type": "identify", "userId": USER, "anonymousId": VISITOR, "messageId": "z2",
+         "traits": traits, "context": {"ip": "10.9.8.7", "device": {"token": "zebra-push"}}},
+        {"type": "track", "event": "Product Added", "userId": USER, "messageId": "z3",
+         "properties": {"product_id": "p1", "cart_id": "zc", "price": 20}},
+        {"type": "track", "event": "Order Paid", "userId": USER, "messageId": "z4",
+         "properties": paid},
+        {"type": "track", "event": "Order Paid", "userId": USER, "messageId": "z5",
+         "properties": {"total": "not a number", "email": EMAIL}},
+    ]  # fmt: skip
+
+
+def holding(folder: Path, *needles: str) -> dict[str, list[str]]:
+    """Files with any of these bytes -> which; what another process deletes meanwhile has none."""
+    found: dict[str, list[str]] = {}
+    for path in folder.rglob("*"):
+        try:
+            body = path.read_bytes() if path.is_file() else b""
+        except FileNotFoundError:
+            continue
+        if hits := [needle for needle in needles if needle.encode() in body]:
+            found[str(path.relative_to(folder))] = hits
+    return found
+
+
+async def settle(stack: Stack, question: str, wanted: int) -> None:
+    deadline = time.monotonic() + 30
+    client = connect(stack.settings.clickhouse)
+    while client.query(question).result_rows[0][0] != wanted:
+        assert time.monotonic() < deadline, question
+        await asyncio.sleep(0.2)
+    client.close()
+
+
+async def done(stack: Stack, name: str, seconds: float = 120) -> dict:
+    deadline = time.monotonic() + seconds
+    while True:
+        told = (await stack.http.get(f"/v1/erasures/{name}")).json()
+        if told["status"] == "done":
+            return told
+        assert time.monotonic() < deadline, told
+        await asyncio.sleep(0.3)
+
+
+async def test_sealed_exported_erased_and_never_back(stack: Stack):
+    await stack.put_in_place()
+    folder = stack.settings.data
+    async with stack.worker(), stack.relay():
+        assert (await stack.http.post("/v1/batch", json={"batch": calls()})).status_code == 200
+        await stack.drained()
+        await settle(stack, f"SELECT count() FROM events WHERE user_id = '{USER}'", 3)
+        await settle(stack, "SELECT count() FROM quarantine", 1)
+        assert holding(folder, *CONTACTS, "zebra-push", "10.9.8.7") == {}
+        assert holding(folder, USER)
+
+        told = (await stack.http.get(f"/v1/customers/{VISITOR}/export")).json()
+        assert told["tables"] == {}  # a name without its kind is a user's
+        told = (await stack.http.get(f"/v1/customers/a:{VISITOR}/export")).json()
+        assert told["customer_id"] == f"u:{USER}"
+        assert told["contacts"]["email"]["address"] == EMAIL
+        assert told["contacts"]["push"]["address"] == "zebra-push"
+        assert told["features"]["contact.birthday_md"] == 309
+        assert {row["message_id"] for row in told["tables"]["events"]} == {"z1", "z2", "z3", "z4"}
+        identified = next(r for r in told["tables"]["events"] if r["type"] == "identify")
+        assert identified["traits"]["name"] == "Zebra Fullname"
+        assert identified["context"]["ip"] == "10.9.8.7"
+        assert told["tables"]["order_facts"]
+        assert told["tables"]["quarantine"][0]["body"]["properties"]["email"] == EMAIL
+
+        began = time.monotonic()
+        asked = {"customer_id": USER, "proof": "ticket 12, identity card seen"}
+        accepted = await stack.http.post("/v1/erasures", json=asked)
+        assert accepted.status_code == 202
+        name = accepted.json()["erasure_id"]
+        report = await done(stack, name)
+        print(f"erased in {time.monotonic() - began:.1f} s: {report}")  # noqa: T201 - a figure
+        assert report["erased"]["keys"] == 1
+        assert report["erased"]["tombstones"] == 2
+        assert report["erased"]["table events"] == 4
+        assert report["erased"]["table quarantine"] == 1
+        assert "proof" in report
+        assert "ticket" not in str(report)
+        assert holding(folder, *NAMES, *CONTACTS) == {}
+
+        history = calls()
+        again = await stack.http.post("/v1/batch", json={"batch": _stamped(history)})
+        assert again.status_code == 200
+        status = await stack.drained()
+        assert status.erased == 1 + 4
+        await asyncio.sleep(1)
+        told = (await stack.http.get(f"/v1/customers/{USER}/export")).json()
+        assert told["contacts"] == {}
+        assert told["tables"].keys() <= {"quarantine"}
+
+
+def _stamped(items: list[dict]) -> list[dict]:
+    """The same calls as a history tells them: when they happened, under new message ids."""
+    before = "2026-01-01T00:00:00Z"
+    return [
+        {**item, "messageId": f"again-{item['messageId']}", "timestamp": before} for item in items
+    ]
