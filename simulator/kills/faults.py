@@ -12,14 +12,18 @@ import subprocess
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
+import orjson
 from redis.exceptions import RedisError
 
 from simulator.kills.machine import EngineFailed, LogKind, Machine, Process
 from simulator.kills.proxy import Mood
 
 ZOMBIE_SECONDS = 40.0  # a lease lasts 10 s, and whoever takes over has to start
-WAKE_SECONDS = 20.0
+WAKE_SECONDS = 30.0
+READY_SECONDS = 20.0
+AT_WORK = 0.75  # how often a worker is killed at its work, else wherever it is
 SESSION_SECONDS = 10.0  # Kafka's: a member that is silent for longer is out
 STRIKE_SECONDS = 40.0  # until the moment comes that a fault waits for
 
@@ -49,16 +53,47 @@ class World:
 
 
 Fault = Callable[[World], Awaitable[int]]
+T = TypeVar("T")
 
 
 async def kill_worker(world: World) -> int:
-    """Kill -9 at a random moment, also while it starts."""
+    """Kill -9 at a random moment, now and then while it starts."""
     worker = world.worker()
     if worker is None:
         return 0
+    if world.random.random() < AT_WORK:
+        worker = await _at_work(world, worker)
     worker.kill()
     world.mark("worker killed")
     return 1
+
+
+async def _at_work(world: World, worker: Process) -> Process:
+    """The worker of this name once it tells that it has shards; no other fault has it meanwhile."""
+    machine, name = world.machine, worker.name
+    world.busy.add(name)
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline and name in machine.processes:
+        worker = machine.processes[name]
+        if worker.process.pid in await _asked(_telling(machine), set()):
+            break
+        await asyncio.sleep(0.1)
+    world.busy.discard(name)
+    return worker
+
+
+async def _telling(machine: Machine) -> set[int]:
+    """The processes whose heartbeats are there."""
+    names = [name async for name in machine.redis.scan_iter("laike:worker:*")]
+    beats = await machine.redis.mget(names) if names else []
+    return {int(orjson.loads(beat)["pid"]) for beat in beats if beat}
+
+
+async def _asked(question: Awaitable[T], otherwise: T) -> T:
+    try:
+        return await question
+    except (RedisError, OSError):
+        return otherwise
 
 
 async def pause_worker(world: World) -> int:
@@ -78,6 +113,7 @@ async def zombie(world: World) -> int:
     old = world.worker()
     if old is None:
         return 0
+    old = await _at_work(world, old)
     name, machine = old.name, world.machine
     world.busy.add(name)
     old.signal(signal.SIGSTOP)
@@ -105,15 +141,11 @@ async def zombie(world: World) -> int:
 
 async def _owners(machine: Machine, name: str) -> list[bytes | None]:
     mine = range(int(name.removeprefix("worker")), machine.shards, 2)
+    names = [f"{{s{shard}}}:owner" for shard in mine]
     while True:
-        try:
-            found: list[bytes | None] = await machine.redis.mget(
-                [f"{{s{shard}}}:owner" for shard in mine]
-            )
-        except (RedisError, OSError):
-            await asyncio.sleep(0.1)
-        else:
-            return found
+        if found := await _asked(machine.redis.mget(names), []):
+            return list(found)
+        await asyncio.sleep(0.1)
 
 
 async def kafka_zombie(world: World) -> int:
@@ -121,6 +153,7 @@ async def kafka_zombie(world: World) -> int:
     worker = world.worker()
     if worker is None:
         return 0
+    worker = await _at_work(world, worker)
     world.busy.add(worker.name)
     worker.signal(signal.SIGSTOP)
     world.mark("zombie")

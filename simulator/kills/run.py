@@ -41,6 +41,7 @@ RESTART_SECONDS = (0.0, 0.5)
 READY_SECONDS = 60.0
 DRAIN_SECONDS = 180.0
 END_SECONDS = 30.0
+OPEN_MOST, PACE_SECONDS = 4, 15.0  # faults felt at once, unless they last so long
 TICK_SECONDS = 1.5  # a tick comes once a second
 
 
@@ -157,6 +158,7 @@ class Run:
         gap = self.plan.gap_seconds or GAP_SECONDS[self.plan.log]
         for fault in self._deck():
             await asyncio.sleep(self.random.uniform(*gap))
+            await _until(self._bearable, time.monotonic() + PACE_SECONDS)
             tasks.append(asyncio.create_task(self._one(fault)))
         ended = await asyncio.gather(*tasks, return_exceptions=True)
         return [f"{error!r}" for error in ended if isinstance(error, BaseException)]
@@ -192,6 +194,9 @@ class Run:
         await _until(self._carried, deadline)
         await self.machine.end("relay", END_SECONDS)
         return []
+
+    async def _bearable(self) -> bool:
+        return len(self.watch.open) < OPEN_MOST
 
     async def _all_begun(self) -> bool:
         return self.stories.begun >= (self.plan.customers_most or 0)
