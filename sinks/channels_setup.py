@@ -35,10 +35,14 @@ class ChannelsError(ValueError):
 
 
 class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A webhook receiver; `private` allows inner addresses, and http on loopback."""
+    """A webhook receiver; `private` allows inner addresses, and http on loopback.
+
+    `addresses`: it is told the customer's own e-mail, phone or token as `to`, opened at the send.
+    """
 
     url: str
     private: bool = False
+    addresses: bool = False
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,6 +50,10 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     targets: dict[str, Target] = {}
     via: dict[str, str] = {}
+
+    def tells_addresses(self, name: str) -> bool:
+        """Whether the channel of this name is told where a customer can be reached."""
+        return name in self.targets and self.targets[name].addresses
 
     def target_of(self, via: str) -> str:
         """The name of the channel that carries this `via`.

@@ -13,16 +13,19 @@ import msgspec
 import orjson
 from clickhouse_connect.driver.client import Client
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from engine.identity import PATH_MAX
 from engine.journal import REGISTRY, memory
 from engine.keys import Key, Keys, opened
+from engine.keystores import KeysAway
+from engine.masterkey import MasterKeyError
 from engine.shards import partition
 from engine.stores.redis import keys as keys_of
 from features import catalog
 from features.contact import Contact
 from features.customer import Customer
-from sinks.channels import Channel, Message, Result
+from sinks.channels import Channel, Later, Message, Result
 from sinks.erase_tables import IDS_A_QUESTION, SILENT, personal_tables, text_marks
 
 ROWS_MAX: Final = 100_000  # of a table; an export that reaches it says so
@@ -82,8 +85,11 @@ class Addressed:
 
     async def send(self, message: Message) -> Result:
         """See `Channel.send`."""
-        whom = await person(self._redis, self._shards, message.cid)
-        to = await address(message.via, whom, self._keys)
+        try:
+            whom = await person(self._redis, self._shards, message.cid)
+            to = await address(message.via, whom, self._keys)
+        except (RedisError, KeysAway, MasterKeyError) as away:
+            raise Later(f"the address cannot be had now: {type(away).__name__}") from away
         return await self._channel.send(replace(message, to=to))
 
     async def close(self) -> None:

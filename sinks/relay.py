@@ -25,6 +25,7 @@ from sinks.channels_setup import open_channels, read_plan
 from sinks.channels_sink import ChannelSink
 from sinks.channels_standing import Standing
 from sinks.erase import Eraser, Requests
+from sinks.held import Addressed
 from sinks.latency import Latency
 from sinks.outbox import OUTBOX, OUTCOMES, SINKS, EntryId
 from sinks.relay_letters import Letters
@@ -69,6 +70,10 @@ class Relay:
         plan = read_plan(settings.data, settings.webhook)
         opened = open_channels(settings.data, plan, settings.webhook_allow)
         standing = Standing(redis, self.shards, settings.secret)
+        self.keys = open_keys(settings)
+        for name, (channel, wanted) in opened.items():
+            if plan.tells_addresses(name):
+                opened[name] = (Addressed(channel, redis, self.shards, self.keys), wanted)
         self.first += [
             ChannelSink(
                 f"channel-{name}", channel, wanted, redis, self.shards,
@@ -77,7 +82,6 @@ class Relay:
             for name, (channel, wanted) in opened.items()
         ]  # fmt: skip
         self.first.append(self._loop(Requests(redis)))
-        self.keys = open_keys(settings)
         self.eraser = Eraser(settings, redis, log, self.keys, connect, self._tally(Requests.name))
         self.last = self._loop(Outcomes(Tables(connect)))  # it reads what the channels write
         streams = {OUTBOX: [one.name for one in self.first], OUTCOMES: [self.last.name]}
