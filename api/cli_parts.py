@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 
 from api.checks import checks_of
 from api.server import serve
-from api.up_rules import Rules
+from api.up_rules import Rules, begin_logs
 from engine import telling
 from engine.ending import end
 from engine.logs import open_log
@@ -62,15 +62,16 @@ def put_in_place(settings: Settings) -> None:
         restore_tombstones(store, client)
         book = Rules(settings.rules, settings.secret, told).publish(store, client)
     told("rules %s published: %d rules", book.hash[:8], len(book.rules))
-    asyncio.run(_topic(settings))
+    asyncio.run(_logs(settings, book.hash))
 
 
-async def _topic(settings: Settings) -> None:
+async def _logs(settings: Settings, digest: str) -> None:
     if not settings.embedded:
         from engine.logs.kafka import Address, ensure_topic  # noqa: PLC0415 - the one in use
 
         record = settings.clock == "record"
         await ensure_topic(Address.parse(settings.log), settings.shards, record=record)
+    await begin_logs(settings, digest)
 
 
 def learner(settings: Settings) -> None:

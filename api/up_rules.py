@@ -1,21 +1,27 @@
 """The rule files of one machine: published at the start, and again whenever a marketer saves one.
 
-Must live here: watching the files. Must not: how a book is published (rules_in_force), what a rule
-means.
+Must live here: watching the files, a new log's first version. Must not: how a book is published
+(rules_in_force), what a rule means.
 """
 
+import json
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import redis
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from api import rules_in_force
 from engine.audit import local_user
+from engine.duties import NO_TIME
+from engine.logs import open_log
+from engine.records import RULES, Append
+from engine.settings import Settings
 from rules.book import Book
 from rules.errors import RuleErrors
 from rules.load import load_book
@@ -23,6 +29,22 @@ from sinks.clickhouse import connect
 
 LOOK_S = 1.0
 SUFFIXES = {".yaml", ".j2"}
+
+
+async def begin_logs(settings: Settings, digest: str) -> None:
+    """Let each shard's log that is still empty begin with this version of the rules.
+
+    Else what comes in before a worker's first look would be decided by no rules at all.
+    """
+    async with AsyncExitStack() as held:
+        store = await held.enter_async_context(Redis.from_url(settings.redis))
+        record = settings.clock == "record"
+        log = open_log(settings.log, redis=store, shards=settings.shards, record=record)
+        held.push_async_callback(log.close)
+        value = json.dumps({"hash": digest}).encode()
+        empty = [shard for shard, end in enumerate(await log.ends()) if not end]
+        if empty:
+            await log.append([Append(shard, RULES, value, NO_TIME) for shard in empty])
 
 
 class Rules:

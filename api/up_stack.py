@@ -22,10 +22,10 @@ import redis
 from redis.asyncio import Redis
 
 from api import up_folder, up_lock
-from api.preflight import any_port, listens, port_free, preflight
+from api.preflight import any_port, listens, no_room, port_free, preflight
 from api.processes import Child, Part, PartFailed, Spawn, command
 from api.sources import ensure_sources
-from api.up_rules import Rules
+from api.up_rules import Rules, begin_logs
 from engine import status
 from engine.logs import redis_server
 from engine.settings import Clock, Settings, make_secret
@@ -148,6 +148,7 @@ class Stack:
         migrate(client)
         restore_tombstones(self.redis, client)
         self.rules.publish(self.redis, client)
+        asyncio.run(begin_logs(self.settings, self.rules.hash))
 
     def _engine(self) -> None:
         """Both at once: each takes a while to load, and what comes in early waits in the log."""
@@ -190,13 +191,16 @@ class Stack:
 
     def _redis(self) -> Part:
         folder, socket = self.plan.data / "redis", up_folder.redis_socket(self.plan.data)
-        limit = f"{self.settings.memory_mb}mb"
+        limit, log = f"{self.settings.memory_mb}mb", self.plan.data / "logs" / "redis.log"
 
         def spawn(_: BinaryIO) -> "subprocess.Popen[bytes]":
-            return redis_server.start(folder, socket=socket, maxmemory=limit)
+            return redis_server.start(folder, socket=socket, maxmemory=limit, log=log)
 
         self.redis = redis.Redis.from_url(self.settings.redis, socket_timeout=10)
-        return Part("redis", spawn, self._redis_ready, ready_s=300, stop_s=DRAIN_S)
+        return Part(
+            "redis", spawn, self._redis_ready, ready_s=300, stop_s=DRAIN_S,
+            holds=lambda: no_room(folder),
+        )  # fmt: skip
 
     def _redis_ready(self) -> bool:
         try:
