@@ -396,8 +396,9 @@ def overwrite_lines(data: Path, marks: Sequence[bytes]) -> int:
         with path.open("r+b") as file:
             at = 0
             for line in file:
-                if any(mark in line for mark in marks) and line.endswith(b"\n"):
-                    blank = ERASED_LINE.ljust(len(line) - 1)[: len(line) - 1]
+                if any(mark in line for mark in marks):
+                    length = len(line.rstrip(b"\n"))
+                    blank = ERASED_LINE.ljust(length)[:length]
                     os.pwrite(file.fileno(), blank, at)
                     count += 1
                 at += len(line)

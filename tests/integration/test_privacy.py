@@ -1,13 +1,19 @@
 """A customer's rights on a whole engine: sealed at rest, exported in plain, erased to the last byte."""
 
 import asyncio
+import json
+import os
+import sys
 import time
 from pathlib import Path
 
 import pytest
+import redis
 
 from sinks.clickhouse import connect
+from sinks.erase_tables import restore_tombstones
 from tests.fixtures_stack import Stack
+from tests.fixtures_workers import ROOT
 
 USER, VISITOR = "zebra-user-7391", "zebra-visitor-5528"
 EMAIL, PHONE = "zebra.mail.4410@example.com", "+8613800447126"
@@ -58,6 +64,27 @@ async def settle(stack: Stack, question: str, wanted: int) -> None:
     client.close()
 
 
+async def laike(stack: Stack, *words: str) -> int:
+    variables = {**os.environ, **stack.settings.environment(), "PYTHONPATH": str(ROOT)}
+    told = [sys.executable, "-m", "api.cli", *words, "--data", str(stack.settings.data)]
+    process = await asyncio.create_subprocess_exec(*told, env=variables, cwd=ROOT)
+    return await process.wait()
+
+
+async def refused(stack: Stack) -> None:
+    """Neither a browser's key nor nobody at all may ask."""
+    lines = (stack.settings.data / "write-keys.txt").read_text().splitlines()
+    web = dict(line.split() for line in lines)["web"]
+    asked = {"customer_id": USER, "proof": "none"}
+    for auth, status in (((web, ""), 403), (("nonsense", ""), 401)):
+        assert (await stack.http.post("/v1/erasures", json=asked, auth=auth)).status_code == status
+        export = await stack.http.get(f"/v1/customers/{USER}/export", auth=auth)
+        assert export.status_code == status
+    for bad in ({"customer_id": "u:", "proof": "x"}, {"customer_id": "al"}):
+        assert (await stack.http.post("/v1/erasures", json=bad)).status_code in {400, 422}
+    assert (await stack.http.get("/v1/erasures/none")).status_code == 404
+
+
 async def done(stack: Stack, name: str, seconds: float = 120) -> dict:
     deadline = time.monotonic() + seconds
     while True:
@@ -93,6 +120,13 @@ async def test_sealed_exported_erased_and_never_back(stack: Stack):
         assert told["tables"]["order_facts"]
         assert told["tables"]["quarantine"][0]["body"]["properties"]["email"] == EMAIL
 
+        assert await laike(stack, "keys", "rotate", "--json") == 0
+        assert await laike(stack, "export", USER, "--out", str(folder / "zebra.json")) == 0
+        assert (folder / "zebra.json").stat().st_mode & 0o777 == 0o600
+        assert json.loads((folder / "zebra.json").read_bytes())["contacts"] == told["contacts"]
+        (folder / "zebra.json").unlink()
+        await refused(stack)
+
         began = time.monotonic()
         asked = {"customer_id": USER, "proof": "ticket 12, identity card seen"}
         accepted = await stack.http.post("/v1/erasures", json=asked)
@@ -108,11 +142,24 @@ async def test_sealed_exported_erased_and_never_back(stack: Stack):
         assert "ticket" not in str(report)
         assert holding(folder, *NAMES, *CONTACTS) == {}
 
-        history = calls()
-        again = await stack.http.post("/v1/batch", json={"batch": _stamped(history)})
+        repeated = {"idempotency-key": "k1"}
+        names = [
+            (await stack.http.post("/v1/erasures", json=asked, headers=repeated)).json()
+            for _ in range(2)
+        ]
+        assert names[0] == names[1]
+        await done(stack, names[0]["erasure_id"])
+        with redis.Redis.from_url(stack.settings.redis) as store:  # as if Redis were another one
+            stones = store.keys("{s*}:c:x:*")
+            assert len(stones) >= 3
+            store.delete(*stones)
+            assert restore_tombstones(store, connect(stack.settings.clickhouse)) == 2
+            assert set(store.keys("{s*}:c:x:*")) == set(stones)
+
+        again = await stack.http.post("/v1/batch", json={"batch": _stamped(calls())})
         assert again.status_code == 200
         status = await stack.drained()
-        assert status.erased == 1 + 4
+        assert status.erased == 3 + 4
         await asyncio.sleep(1)
         told = (await stack.http.get(f"/v1/customers/{USER}/export")).json()
         assert told["contacts"] == {}
