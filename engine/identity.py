@@ -8,6 +8,8 @@ moved to one another in a circle, the smallest of them takes all in.
 import base64
 from typing import Any
 
+import orjson
+
 from engine.effects import Effects, Letter, Moment
 from engine.erasure import ask
 from engine.ids import event_hash
@@ -73,8 +75,33 @@ def receive_state(
     customer: Customer, body: dict[str, Any], moment: Moment, effects: Effects
 ) -> None:
     """What an id that moved here leaves us: unite with it, or send it on to where we moved."""
-    if forwarded(customer, "state", body, moment, effects):
+    if _keeps(customer, body) or forwarded(customer, "state", body, moment, effects):
         return
+    _unite(customer, body, moment, effects)
+    identity = memory(customer).identity
+    if identity.kept:
+        body, identity.kept = orjson.loads(identity.kept), b""
+        _unite(customer, body, moment, effects)
+
+
+def _keeps(customer: Customer, body: dict[str, Any]) -> bool:
+    """Of two who moved to one another the smaller waits for his own state, then takes in both.
+
+    Sent round once more, the other's state would be overtaken by events that it must be there for.
+    """
+    identity = memory(customer).identity
+    if body["from"] != identity.moved_to or customer.cid > body["from"] or identity.kept:
+        return False
+    other = Customer.decode(body["from"], base64.b64decode(body["blob"]), REGISTRY)
+    write(customer)
+    if customer.cid in memory(other).identity.aliases:  # then his own is in it already
+        identity.moved_to = ""
+        return False
+    identity.kept = orjson.dumps(body)
+    return True
+
+
+def _unite(customer: Customer, body: dict[str, Any], moment: Moment, effects: Effects) -> None:
     other = Customer.decode(body["from"], base64.b64decode(body["blob"]), REGISTRY)
     mine, left = memory(customer), memory(other)
     identity, theirs = mine.identity, left.identity
