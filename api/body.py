@@ -70,8 +70,7 @@ def unpack(body: bytes, encoding: bytes) -> bytes:
     if encoding in {b"", b"identity"}:
         return body
     if encoding != b"gzip":
-        told = f"Content-Encoding {encoding.decode('latin-1')!r}: only gzip or none is read here"
-        raise Refused(400, "unknown_encoding", told)
+        raise Refused(400, "unknown_encoding", "Content-Encoding: only gzip or none is read here")
     parts: list[bytes] = []
     size, rest = 0, body
     while rest:  # a gzip file may be several, one after the other
