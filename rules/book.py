@@ -9,7 +9,21 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from features.vocabulary import NOT_BY_CUSTOMER
-from rules.model import PAID, EventTrigger, InactiveTrigger, Offer, Rule, Shop, Wait
+from rules.model import (
+    PAID,
+    EventTrigger,
+    InactiveTrigger,
+    ItemTrigger,
+    Offer,
+    RequestTrigger,
+    Rule,
+    Segment,
+    SequenceTrigger,
+    Shop,
+    Trigger,
+    Wait,
+)
+from rules.templates import Templates
 
 NAMES_MAX = 4_096  # of events whose hearers are remembered: senders may invent any number
 
@@ -43,6 +57,15 @@ def _breaks(rule: Rule, names: frozenset[str]) -> bool:
     return not trigger.of.isdisjoint(names)
 
 
+def _links(rule: Rule) -> frozenset[str]:
+    """The events that a sequence hears: its links, and what must stay away."""
+    trigger = rule.trigger
+    if not isinstance(trigger, SequenceTrigger):
+        return frozenset()
+    away = trigger.then_not.names if trigger.then_not else frozenset()
+    return away.union(*(link.names for link in trigger.steps))
+
+
 class Ears(NamedTuple):
     """Who hears an event: rules it may trigger, rules whose silence it breaks, open instances."""
 
@@ -51,6 +74,8 @@ class Ears(NamedTuple):
     silenced: tuple[Rule, ...]
     watchers: frozenset[str]  # rules whose open instances it may touch
     kinds: frozenset[str]  # what those are once per: the only ids of it that they ask for
+    followed: tuple[Rule, ...] = ()  # rules with a sequence that it may be a link of, or break
+    reached: tuple[Rule, ...] = ()  # rules about an item that it may reach the holders of
 
 
 @dataclass(frozen=True)
@@ -65,6 +90,10 @@ class Book:
     shop: Shop
     offers: Mapping[str, Offer] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
+    segments: Mapping[str, Segment] = field(default_factory=dict)
+    templates: Templates = field(default_factory=Templates, compare=False, repr=False)
+    by_kind: Mapping[type[Trigger], tuple[Rule, ...]] = field(default_factory=dict)
+    requests: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)  # by placement
     _ears: dict[str, Ears | None] = field(default_factory=dict, compare=False, repr=False)
 
     def ears(self, name: str) -> Ears | None:
@@ -85,13 +114,27 @@ class Book:
         if not self.watched.isdisjoint(names):
             waiting = (rule for rule in self.rules.values() if rule.status != "draft")
             watchers = tuple(r for r in waiting if not watched_names(r).isdisjoint(names))
-        if not (triggered or silenced or watchers):
+        followed = tuple(
+            rule for rule in self.of_kind(SequenceTrigger) if not _links(rule).isdisjoint(names)
+        )
+        reached = tuple(
+            rule
+            for rule in self.of_kind(ItemTrigger)
+            if isinstance(rule.trigger, ItemTrigger) and name in rule.trigger.names
+        )
+        if not (triggered or silenced or watchers or followed or reached):
             return None
         return Ears(
             names, triggered, silenced,
             frozenset(rule.name for rule in watchers),
             frozenset(rule.once_per for rule in watchers),
+            followed,
+            reached,
         )  # fmt: skip
+
+    def of_kind(self, kind: type[Trigger]) -> tuple[Rule, ...]:
+        """The rules that can fire whose trigger is of this kind; higher priority first."""
+        return self.by_kind.get(kind, ())
 
     @classmethod
     def of(
@@ -100,6 +143,8 @@ class Book:
         shop: Shop,
         offers: Mapping[str, Offer],
         sources: Mapping[str, str],
+        segments: Mapping[str, Segment] | None = None,
+        templates: Templates | None = None,
     ) -> "Book":
         """Index the rules. Paused rules start nothing, but what waits may still be stopped."""
         firing = sorted(
@@ -107,10 +152,15 @@ class Book:
             key=lambda rule: (-rule.priority, rule.name),
         )
         by_event: dict[str, list[Rule]] = {}
+        by_kind: dict[type[Trigger], list[Rule]] = {}
+        requests: dict[str, list[Rule]] = {}
         for rule in firing:
             if isinstance(rule.trigger, EventTrigger):
                 for name in rule.trigger.names:
                     by_event.setdefault(name, []).append(rule)
+            by_kind.setdefault(type(rule.trigger), []).append(rule)
+            if isinstance(rule.trigger, RequestTrigger):
+                requests.setdefault(rule.trigger.placement, []).append(rule)
         waiting = [rule for rule in rules.values() if rule.status != "draft"]
         return cls(
             rules=dict(sorted(rules.items())),
@@ -121,9 +171,15 @@ class Book:
             shop=shop,
             offers=offers,
             sources=sources,
+            segments=segments or {},
+            templates=templates or Templates(shop),
+            by_kind={kind: tuple(found) for kind, found in by_kind.items()},
+            requests={name: tuple(found) for name, found in requests.items()},
         )
 
     def only(self, name: str) -> "Book":
         """A book of one rule, live: what an example is tried with."""
         rule = replace(self.rules[name], status="live")
-        return Book.of({name: rule}, self.shop, self.offers, self.sources)
+        return Book.of(
+            {name: rule}, self.shop, self.offers, self.sources, self.segments, self.templates
+        )

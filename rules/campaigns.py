@@ -1,31 +1,116 @@
 """A campaign's file: one rule, from its keys to a Rule.
 
-Must live here: the top keys. Must not: folders, other files.
+Must live here: the top keys, and what they ask of one another. Must not: folders, other files.
 """
 
 import re
 from dataclasses import replace
 from typing import Final, cast
+from zoneinfo import ZoneInfo
 
-from rules.actions import Surroundings
 from rules.document import Node
+from rules.entering import budget, check_once_per, limits, once_per, quiet, stop_on
 from rules.errors import BadText
 from rules.examples import examples
-from rules.model import PURPOSES, STATUSES, EventTrigger, Purpose, Rule, Shop, Status
-from rules.reading import Keys, Reader
+from rules.forms import Form, Key
+from rules.model import (
+    ONCE_PER,
+    PURPOSES,
+    STATUSES,
+    Act,
+    Coupon,
+    Purpose,
+    Rate,
+    Recommend,
+    RequestTrigger,
+    Rule,
+    Shop,
+    Show,
+    Status,
+    Step,
+    Trigger,
+    Wait,
+)
+from rules.program import flat
+from rules.reading import Reader
+from rules.reads import laid_over
 from rules.shop import share
 from rules.steps import steps
-from rules.triggers import limits, once_per, stop_on, trigger
-from rules.values import duration, moment
+from rules.surroundings import Surroundings
+from rules.triggers import trigger
+from rules.values import duration, moment, rate
 
-RULE: Final = Keys(
+RULE: Final = Form(
+    "rule",
     "a rule",
-    (
-        *("rule", "title", "owner", "status", "run", "active", "purpose", "priority", "when"),
-        *("if", "once_per", "stop_on", "limit", "holdout", "late", "do", "examples"),
-    ),
-    needed=("rule", "when", "once_per", "do"),
-    unbuilt=("budget", "quiet_hours", "digest"),
+    {
+        "rule": Key("name", "its name: a-z 0-9 - _", "rule: cart-rescue", needed=True),
+        "title": Key("text", "what people read (its name)", "title: 购物车挽回"),
+        "owner": Key("text", "who answers for it", "owner: growth"),
+        "status": Key(
+            "draft*/shadow/live/paused", "shadow decides and does nothing", "status: live"
+        ),
+        "run": Key(
+            "text", 'bump it to let everybody in again ("1"); part of a decision\'s id', 'run: "2"'
+        ),
+        "active": Key(
+            "#active", "between these moments only", "active: {from: 2026-06-01, until: 2026-06-19}"
+        ),
+        "purpose": Key(
+            "marketing*/service/transactional/consent",
+            "marketing asks consent, caps, pauses, quiet hours and holdout; service and "
+            "transactional ask none of these but a channel's opt-out",
+            "purpose: service",
+        ),
+        "priority": Key(
+            "whole", "higher first when caps or budget bind; 0 to 1000 (50)", "priority: 70"
+        ),
+        "when": Key(
+            "#when",
+            "what begins it: exactly one trigger",
+            "when: {event: Product Added}",
+            needed=True,
+        ),
+        "if": Key(
+            "condition",
+            "the customer's condition, read at the trigger and before each decision",
+            "if:\n  - cart.value >= 200\n  - orders.count >= 1",
+        ),
+        "once_per": Key(
+            "/".join(ONCE_PER),
+            "its subject or period: one instance for each",
+            "once_per: cart",
+            needed=True,
+        ),
+        "stop_on": Key(
+            "[event | #stop_on]",
+            "while it waits, ends it; an event that carries the subject's "
+            "id ends only that subject's",
+            "stop_on: [Order Paid, Cart Emptied]",
+        ),
+        "limit": Key("rate | #limit", "how often a customer may enter", "limit: 1 per 7d"),
+        "budget": Key("#budget", "what it may spend", "budget: {coupons: 5000 per day}"),
+        "holdout": Key(
+            "percent",
+            "who gets nothing, so that lift can be told (10% for marketing, else 0%)",
+            "holdout: 20%",
+        ),
+        "quiet_hours": Key(
+            "#quiet | none",
+            "instead of the shop's; deferred: decided anew at the end",
+            'quiet_hours: {from: "21:30", to: "09:00", then: drop}',
+        ),
+        "digest": Key(
+            "rate", "several that are due together are one decision", "digest: 1 per day"
+        ),
+        "late": Key(
+            "duration", "older than this when it comes to it: held: late (1h)", "late: 10m"
+        ),
+        "do": Key(
+            "steps", "its steps; the actions between two waits are one decision", needed=True
+        ),
+        "examples": Key("[#example]", "its own tests"),
+    },
     meant={
         "on": "when",
         "trigger": "when",
@@ -43,7 +128,12 @@ RULE: Final = Keys(
         "enabled": "status",
     },
 )
-ACTIVE: Final = Keys("active", ("from", "until"))
+ACTIVE: Final = Form(
+    "active",
+    "active",
+    {"from": Key("moment", "from then on"), "until": Key("moment", "before then")},
+    meant={"to": "until", "start": "from", "end": "until"},
+)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 LATE_MS: Final = 3_600_000
 
@@ -52,29 +142,25 @@ def campaign(reader: Reader, node: Node, shop: Shop, near_by: Surroundings) -> R
     """The rule of one document; None when nothing of it can be used."""
     before = len(reader.errors)
     found = reader.fields(node, RULE)
+    once = once_per(reader, found["once_per"]) if "once_per" in found else ""
+    near_by = near_by.about(once)
     scope = near_by.scope
-    when = trigger(reader, found["when"], scope) if "when" in found else None
-    if isinstance(when, EventTrigger):
-        near_by = replace(near_by, scope=scope.with_event(event=False))
+    when = trigger(reader, found["when"], near_by) if "when" in found else None
+    if when is not None and once:
+        check_once_per(reader, found["once_per"], once, when)
     purpose = reader.choice(found["purpose"], "purpose", PURPOSES) if "purpose" in found else ""
     purpose = purpose or "marketing"
     default = shop.holdout_marketing if purpose == "marketing" else 0.0
-    active = reader.fields(found["active"], ACTIVE) if "active" in found else {}
     begins, ends = (
-        reader.parse(active[key], lambda text: moment(text, scope.zone), 0)
-        if key in active
-        else None
-        for key in ("from", "until")
+        _active(reader, found["active"], scope.zone) if "active" in found else (None, None)
     )
-    if begins is not None and ends is not None and begins >= ends and len(reader.errors) == before:
-        reader.error(found["active"], "active ends before it begins")
     name = reader.parse(found["rule"], _name, "") if "rule" in found else ""
-    once = once_per(reader, found["once_per"], when) if "once_per" in found else ""
-    made = steps(reader, found["do"], near_by) if "do" in found else ()
+    items = steps(reader, found["do"], near_by) if "do" in found else ()
+    made = flat(items) if len(reader.errors) == before else ()
     status = reader.choice(found["status"], "status", STATUSES) if "status" in found else "draft"
     condition = reader.condition(node, found["if"], scope) if "if" in found else None
     stops = stop_on(reader, found["stop_on"], scope) if "stop_on" in found else ()
-    rates = limits(reader, found["limit"]) if "limit" in found else ()
+    rates, referrer = limits(reader, found["limit"]) if "limit" in found else ((), ())
     held_out = share(reader, found["holdout"]) if "holdout" in found else default
     late = reader.parse(found["late"], duration, LATE_MS) if "late" in found else LATE_MS
     tests = examples(reader, found["examples"], scope) if "examples" in found else ()
@@ -82,9 +168,13 @@ def campaign(reader: Reader, node: Node, shop: Shop, near_by: Surroundings) -> R
     title = reader.text(found["title"], "title") if "title" in found else name
     owner = reader.text(found["owner"], "owner", 64) if "owner" in found else ""
     priority = reader.number(found["priority"], "priority", 0, 1_000) if "priority" in found else 50
+    own_quiet = quiet(reader, found["quiet_hours"]) if "quiet_hours" in found else None
+    digest = reader.parse(found["digest"], rate, Rate(1, 0, "day")) if "digest" in found else None
+    spends = budget(reader, found["budget"], near_by.currency) if "budget" in found else None
     if when is None or not name:
         return None
-    return Rule(
+    _check_request(reader, found, when, made)
+    rule = Rule(
         name=name,
         trigger=when,
         steps=made,
@@ -102,10 +192,45 @@ def campaign(reader: Reader, node: Node, shop: Shop, near_by: Surroundings) -> R
         limits=rates,
         holdout=held_out,
         late_ms=late,
+        referrer_limits=referrer,
+        quiet=own_quiet,
+        digest=digest,
+        budget=spends,
         examples=tests,
         file=reader.file,
         line=node.line,
     )
+    return replace(rule, laid=laid_over(rule))
+
+
+def _active(reader: Reader, node: Node, zone: ZoneInfo) -> tuple[int | None, int | None]:
+    before = len(reader.errors)
+    found = reader.fields(node, ACTIVE)
+    begins, ends = (
+        reader.parse(found[key], lambda text: moment(text, zone), 0) if key in found else None
+        for key in ("from", "until")
+    )
+    if begins is not None and ends is not None and begins >= ends and len(reader.errors) == before:
+        reader.error(node, "active ends before it begins")
+    return begins, ends
+
+
+def _check_request(
+    reader: Reader, found: dict[str, Node], when: Trigger, made: tuple[Step, ...]
+) -> None:
+    """A page waits for the answer: nothing else may be done, and nothing waited for."""
+    if not isinstance(when, RequestTrigger):
+        return
+    if any(isinstance(step, Wait) for step in made):
+        reader.error(found["do"], "a page does not wait: with `request` there are no waits")
+    for step in made:
+        for action in step.actions if isinstance(step, Act) else ():
+            if not isinstance(action, Show | Recommend | Coupon):
+                reader.error(
+                    found["do"],
+                    f"`{action.name.partition(':')[0]}`: with `request` there are show, recommend "
+                    "and coupon only",
+                )
 
 
 def _name(text: str) -> str:

@@ -4,23 +4,57 @@ from typing import Any, Final
 
 from features.values import READERS, BadEvent
 from features.vocabulary import PROPERTY_KINDS
+from rules.actions import ACTIONS
 from rules.document import Fields, Items, Node, Text
 from rules.errors import BadText, near
 from rules.events import event_name
-from rules.gates import REASONS, UNBUILT_REASONS
+from rules.forms import Form, Key
+from rules.gates import REASONS
 from rules.model import Example, Expectation
-from rules.reading import Keys, Reader
+from rules.reading import Reader
 from rules.scope import Kind, Scope
 from rules.values import duration, moment, percent, tidy
 
-EXAMPLE: Final = Keys(
+EXAMPLE: Final = Form(
+    "example",
     "an example",
-    ("name", "start", "customer", "given", "expect", "until", "arm"),
-    needed=("given", "expect"),
+    {
+        "name": Key("text", "what it shows"),
+        "start": Key("moment", "when it begins (2026-01-05 00:00)"),
+        "customer": Key("values", "features laid over the catalog's: {orders.count: 2}"),
+        "given": Key("[#given]", "the events, in any order", needed=True),
+        "expect": Key(
+            "[#expect]",
+            "every decision that acts, and the holds that matter; [] for none",
+            needed=True,
+        ),
+        "until": Key("duration", "how long it goes on (until nothing is due)"),
+        "arm": Key("treated*/holdout", "which arm the customer is in"),
+    },
+    meant={"events": "given", "when": "given", "then": "expect", "expects": "expect"},
 )
-GIVEN_NEEDED: Final = ("at", "event")
-ACTIONS: Final = ("coupon", "notify")
-UNBUILT: Final = ("show", "points", "tag", "audience", "recommend", "task", "alert", "webhook")
+GIVEN: Final = Form(
+    "given",
+    "an event of an example",
+    {
+        "at": Key("duration | moment", "so long after the start, or a moment", needed=True),
+        "event": Key("event", "its name; its properties stand beside"),
+        "request": Key("name", "instead of an event: a page asks at this placement"),
+    },
+    others="any",
+)
+EXPECT: Final = Form(
+    "expect",
+    "what is expected",
+    {
+        "at": Key("duration | moment", "when, as in `given`", needed=True),
+        "held": Key("reason", "held back for this reason"),
+        **{
+            name: Key("[text]", f"the action by its {kind.named}") for name, kind in ACTIONS.items()
+        },
+    },
+    others="any",
+)
 START: Final = "2026-01-05"
 MANY: Final = 200
 
@@ -40,11 +74,11 @@ def _example(reader: Reader, node: Node, scope: Scope, number: int) -> Example:
         start = reader.parse(found["start"], lambda text: moment(text, scope.zone), start)
     name = reader.text(found["name"], "an example's name") if "name" in found else f"{number}"
     given = [
-        _given(reader, item, start)
+        _given(reader, item, start, scope)
         for item in (reader.items(found["given"])[:MANY] if "given" in found else [])
     ]
     expect = [
-        _expected(reader, item)
+        _expected(reader, item, start, scope)
         for item in (reader.items(found["expect"])[:MANY] if "expect" in found else [])
     ]
     holds = "arm" in found and reader.choice(found["arm"], "arm", ("treated", "holdout"))
@@ -60,17 +94,31 @@ def _example(reader: Reader, node: Node, scope: Scope, number: int) -> Example:
     )
 
 
-def _given(reader: Reader, node: Node, start: int) -> tuple[int, dict[str, Any]]:
-    """One event: `{at: 20m, event: NAME, property: value, ...}`."""
+def _at(reader: Reader, node: Node, start: int, scope: Scope) -> int:
+    """A time after the start in ms, written as such or as a moment."""
+
+    def read(text: str) -> int:
+        if text[:5].count("-") and text[:4].isdigit():
+            return moment(text, scope.zone) - start
+        return duration(text)
+
+    return reader.parse(node, read, 0)
+
+
+def _given(reader: Reader, node: Node, start: int, scope: Scope) -> tuple[int, dict[str, Any]]:
+    """One event: `{at: 20m, event: NAME, property: value, ...}`, or a page's request."""
     if not isinstance(node, Fields):
         reader.error(node, "given is a list of {at: 20m, event: NAME, ...}")
         return 0, {}
     found = {key.value: value for key, value in node.pairs}
-    for name in GIVEN_NEEDED:
-        if name not in found:
-            reader.error(node, f"an event of an example needs `{name}`")
-    at = reader.parse(found.pop("at"), duration, 0) if "at" in found else 0
+    if "at" not in found:
+        reader.error(node, "an event of an example needs `at`")
+    if ("event" in found) == ("request" in found):
+        reader.error(node, "an event of an example needs `event`, or `request` instead")
+    at = _at(reader, found.pop("at"), start, scope) if "at" in found else 0
     event: dict[str, Any] = {}
+    if "request" in found and not reader.refused(found["request"], "given.request"):
+        event["request"] = reader.text(found.pop("request"), "a placement's name", 64)
     if "event" in found:
         event["event"] = event_name(reader, found.pop("event"))
     for name, value in found.items():
@@ -125,12 +173,14 @@ def _presets(reader: Reader, node: Node, scope: Scope) -> dict[str, Any]:
         return {}
     presets: dict[str, Any] = {}
     for key, value in node.pairs:
-        known = scope.features.get(key.value)
-        if known is None:
+        kind = scope.kind_of(key.value)
+        if kind is None:
+            told = scope.closed.get(key.value)
             hint = near(key.value, scope.features)
-            reader.error(key, f"`{key.value}` is not a feature of the catalog{hint}")
+            told = told or f"is not a feature of the catalog{hint}"
+            reader.error(key, f"`{key.value}` {told}")
             continue
-        presets[key.value] = _preset(reader, key.value, known.kind, value)
+        presets[key.value] = _preset(reader, key.value, kind, value)
     return presets
 
 
@@ -153,7 +203,7 @@ def _preset(reader: Reader, name: str, kind: Kind, node: Node) -> Any:
     return node.value if kind == "text" and isinstance(node, Text) else value
 
 
-def _expected(reader: Reader, node: Node) -> Expectation:
+def _expected(reader: Reader, node: Node, start: int, scope: Scope) -> Expectation:
     """`{at: 50m, notify: cart_waiting}`, `{at: 50m, held: limit}`."""
     if not isinstance(node, Fields):
         reader.error(node, "expect is a list of {at: 50m, notify: TEMPLATE} or []")
@@ -161,14 +211,14 @@ def _expected(reader: Reader, node: Node) -> Expectation:
     found = {key.value: value for key, value in node.pairs}
     if "at" not in found:
         reader.error(node, "what is expected needs `at`, such as 50m")
-    at = reader.parse(found.pop("at"), duration, 0) if "at" in found else 0
+    at = _at(reader, found.pop("at"), start, scope) if "at" in found else 0
     held = _reason(reader, found.pop("held")) if "held" in found else ""
     actions: list[tuple[str, str]] = []
     fields: dict[str, Any] = {}
     for name, value in found.items():
-        if name in UNBUILT:
-            reader.error(value, f"`{name}` is part of the language but not built yet")
-        elif name in ACTIONS:
+        if name in ACTIONS and reader.refused(value, f"do.{name}"):
+            continue
+        if name in ACTIONS:
             actions += [
                 (name, reader.text(item, f"a {name}'s name")) for item in reader.items(value)
             ]
@@ -187,7 +237,7 @@ def _reason(reader: Reader, node: Node) -> str:
     """A hold's reason; `unknown:FEATURE` names what was missing."""
     if isinstance(node, Text) and node.value.startswith("unknown:"):
         return node.value
-    return reader.choice(node, "reason to hold", REASONS, UNBUILT_REASONS)
+    return reader.choice(node, "reason to hold", REASONS, "held")
 
 
 def _field(node: Text) -> Any:

@@ -61,11 +61,13 @@ class Expr:
     value    the value: a double (NaN when unknown), text, flag or list (None when unknown)
     missing  the names that make it unknown; nothing when it is surely yes or no
     values   all names it reads, with their values now
+    `laid` are the names it reads that are no features: the engine gives them in `extra`.
     """
 
     source: str
     kind: Kind
     features: frozenset[str]
+    laid: frozenset[str]
     test: Test = field(compare=False, repr=False)
     refuted: Test = field(compare=False, repr=False)
     value: Callable[..., Any] = field(compare=False, repr=False)
@@ -105,6 +107,7 @@ def compiled(lines: Sequence[str], scope: Scope, *, conditions: bool) -> Expr:
         source="\nand ".join(lines),
         kind=plain.kind,
         features=frozenset(walker.names.features),
+        laid=frozenset(walker.names.laid),
         **{name: space[name] for name in ("test", "refuted", "value", "missing", "values")},
     )
 

@@ -8,29 +8,25 @@ from typing import Final, NamedTuple
 
 
 class Gate(NamedTuple):
-    """A gate, the reasons it writes into `held`, and whether the engine has it yet."""
+    """A gate, and the reasons it writes into `held`."""
 
     name: str
     reasons: tuple[str, ...]
-    built: bool = True
 
 
 ORDER: Final = (
     Gate("status", ("draft", "paused", "inactive", "late", "killed")),
     Gate("if", ("condition", "unknown", "missing_value", "error", "stopped")),
     Gate("once_per", ("once_per", "too_many_open")),
-    Gate("risk", ("risk",), built=False),
-    Gate("pauses", ("pause",), built=False),
+    Gate("risk", ("risk",)),
+    Gate("pauses", ("pause",)),
     Gate("consent", ("consent",)),
     Gate("reachable", ("unreachable",)),
     Gate("limit", ("limit",)),
-    Gate("caps", ("cap",), built=False),
-    Gate("priority", ("priority",), built=False),
+    Gate("caps", ("cap",)),
+    Gate("priority", ("priority",)),
     Gate("holdout", ("holdout", "shadow")),
-    Gate("quiet", ("quiet",), built=False),
-    Gate("budget", ("budget",), built=False),
+    Gate("quiet", ("quiet",)),
+    Gate("budget", ("budget",)),
 )
-REASONS: Final = tuple(reason for gate in ORDER if gate.built for reason in gate.reasons)
-UNBUILT_REASONS: Final = tuple(
-    reason for gate in ORDER if not gate.built for reason in gate.reasons
-)
+REASONS: Final = tuple(reason for gate in ORDER for reason in gate.reasons)

@@ -1,50 +1,84 @@
 """What a loaded rule is: frozen values, times in ms, every text already typed.
 
-Must live here: the shapes the engine reads. Must not: YAML, parsing, the engine's state.
+Must live here: the rule and its program, and the names of all shapes (those of triggers, actions
+and the shop are in shape_*.py). Must not: YAML, parsing, the engine's state.
+
+A rule's `steps` are a flat program. An instance keeps one index into it: `Act` and `Wait` go on to
+the next, `Choose`, `Split` and `Jump` name the index they go to, always a later one; past the end
+the instance is over. rules/program.py makes it and walks it.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
-from zoneinfo import ZoneInfo
 
 from rules.expressions import Expr
-from rules.values import Rate, Value
+from rules.shape_actions import (
+    CHANNELS,
+    PAGE,
+    RECIPIENTS,
+    Action,
+    Alert,
+    Audience,
+    Coupon,
+    Emit,
+    Looked,
+    Notify,
+    OffKind,
+    Pause,
+    Points,
+    Recipient,
+    Recommend,
+    Show,
+    Tag,
+    Task,
+    Webhook,
+)
+from rules.shape_shop import Budget, Cap, Offer, Quiet, Segment, Shop, Tier
+from rules.shape_triggers import (
+    EVERYONE,
+    HOLDERS,
+    CrossesTrigger,
+    DateFeature,
+    DueTrigger,
+    EventTrigger,
+    Holder,
+    InactiveTrigger,
+    ItemTrigger,
+    RequestTrigger,
+    ScheduleTrigger,
+    SegmentTrigger,
+    SequenceStep,
+    SequenceTrigger,
+    ThenNot,
+    Trigger,
+)
+from rules.values import Rate
+
+__all__ = [
+    "CHANNELS", "EVERYONE", "HOLDERS", "ONCE_PER", "PAGE", "PAID", "PERIODS", "PURPOSES",
+    "RECIPIENTS", "STATUSES", "Act", "Action", "Alert", "Audience", "Budget", "Cap", "Choose",
+    "Coupon", "CrossesTrigger", "DateFeature", "DueTrigger", "Emit", "EventTrigger", "Example",
+    "Expectation", "Holder", "InactiveTrigger", "ItemTrigger", "Jump", "Looked", "Notify",
+    "OffKind", "Offer", "Pause", "Points", "Purpose", "Quiet", "Rate", "Recipient", "Recommend",
+    "RequestTrigger", "Rule", "ScheduleTrigger", "Segment", "SegmentTrigger", "SequenceStep",
+    "SequenceTrigger", "Shop", "Show", "Split", "SplitBranch", "Status", "Step", "Stop", "StopOn",
+    "Tag", "Task", "ThenNot", "Tier", "Trigger", "Wait", "Webhook",
+]  # fmt: skip
 
 Purpose = Literal["marketing", "service", "transactional", "consent"]
 Status = Literal["draft", "shadow", "live", "paused"]
-OffKind = Literal["percent", "money", "free_shipping", "gift"]
 
 STATUSES: Final = ("draft", "shadow", "live", "paused")
 PURPOSES: Final = ("marketing", "service", "transactional", "consent")
-CHANNELS: Final = ("push", "wechat", "sms", "email")
+PERIODS: Final = ("year", "month", "week", "day")
 ONCE_PER: Final = (
-    *("customer", "year", "month", "week", "day"),
-    *("cart", "product", "order", "session", "lapse", "visit", "event"),
+    *("customer", *PERIODS, "tick"),
+    *("session", "visit", "cart", "order", "product", "coupon", "ticket", "review", "referral"),
+    *("live", "lapse", "event"),
 )
 # 下单 is not 付款: these two names are one fact, and a rule that names either gets the first.
 PAID: Final = frozenset({"Order Completed", "Order Paid"})
-
-
-@dataclass(frozen=True)
-class EventTrigger:
-    """Fires on one of `names`; with `count`, on the count-th within `within_ms` per subject."""
-
-    names: frozenset[str]
-    condition: Expr | None = None
-    count: int = 1
-    within_ms: int = 0
-
-
-@dataclass(frozen=True)
-class InactiveTrigger:
-    """Fires when no event of `of` (None: any the customer made himself) came for `for_ms`."""
-
-    for_ms: Value
-    of: frozenset[str] | None = None
-
-
-Trigger = EventTrigger | InactiveTrigger
 
 
 @dataclass(frozen=True)
@@ -56,40 +90,13 @@ class StopOn:
 
 
 @dataclass(frozen=True)
-class Coupon:
-    """Issue a coupon: `off` in `off_kind`'s unit, `over` and `most` in major units of money."""
-
-    name: str
-    offer: str
-    off: Value
-    off_kind: OffKind
-    valid_ms: int
-    over: Value | None = None
-    most: Value | None = None
-    condition: Expr | None = None
-    optional: bool = False
-
-
-@dataclass(frozen=True)
-class Notify:
-    """Send a message by the first channel of `via` with consent and address."""
-
-    name: str
-    via: tuple[str, ...]
-    template: str
-    with_: Mapping[str, Value] = field(default_factory=dict)
-    condition: Expr | None = None
-    optional: bool = False
-
-
-Action = Coupon | Notify
-
-
-@dataclass(frozen=True)
 class Wait:
     """Wait `for_ms`, from the last of `since_last` if given, or until one of `events` arrives.
 
     `event` is the awaited event as written; `events` also holds its other name, if it has one.
+    With `until` (ms UTC, or a date) `for_ms` is 0: it ends then, at once when that is past.
+    After a wait for an event, `arrived` says whether it came. `looked["for_ms"]`, if there,
+    gives the duration in ms.
     """
 
     for_ms: int
@@ -97,11 +104,17 @@ class Wait:
     event: str = ""
     events: frozenset[str] = frozenset()
     condition: Expr | None = None
+    until: int | DateFeature | None = None
+    looked: Looked = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Act:
-    """The actions between two waits: one decision, all or none. `step` counts acts from "1"."""
+    """Actions that stand together.
+
+    `step` counts acts and branchings from "1"; "2.1.1" is the first of branch 1 of the branching
+    2, "2.big.1" that of its branch named big.
+    """
 
     actions: tuple[Action, ...]
     step: str = "1"
@@ -114,7 +127,51 @@ class Stop:
     condition: Expr | None = None
 
 
-Step = Wait | Act | Stop
+@dataclass(frozen=True)
+class Choose:
+    """Goes to the index beside the first condition that holds, else to `otherwise`; None holds."""
+
+    branches: tuple[tuple[Expr | None, int], ...]
+    otherwise: int
+    step: str = "1"
+
+
+@dataclass(frozen=True)
+class SplitBranch:
+    """One arm of a split: its share of customers from 0 to 1, and the index it begins at."""
+
+    name: str
+    share: float
+    target: int
+
+
+@dataclass(frozen=True)
+class Split:
+    """Goes to one of its branches by lot, the same one for a customer always; shares add up to 1.
+
+    The lot is a hash of rule, run, `step` and the customer's birth id.
+    """
+
+    branches: tuple[SplitBranch, ...]
+    step: str = "1"
+
+    def drawn(self, share: float) -> SplitBranch:
+        """The branch that a share from 0 to below 1 falls into."""
+        for branch in self.branches:
+            if share < branch.share:
+                return branch
+            share -= branch.share
+        return self.branches[-1]
+
+
+@dataclass(frozen=True)
+class Jump:
+    """Goes on at `target`: the end of a branch."""
+
+    target: int
+
+
+Step = Wait | Act | Stop | Choose | Split | Jump
 
 
 @dataclass(frozen=True)
@@ -165,37 +222,12 @@ class Rule:
     limits: tuple[Rate, ...] = ()
     holdout: float = 0.0
     late_ms: int = 3_600_000
+    referrer_limits: tuple[Rate, ...] = ()
+    quiet: Quiet | None = None  # None: the shop's
+    digest: Rate | None = None
+    budget: Budget | None = None
+    laid: frozenset[str] = frozenset()  # names its expressions read that the engine lays over
     examples: tuple[Example, ...] = ()
     file: str = ""
     line: int = 0
     body: str = ""
-
-
-@dataclass(frozen=True)
-class Offer:
-    """A kind of coupon, with defaults for what a rule leaves out."""
-
-    name: str
-    title: str = ""
-    off: Value | None = None
-    off_kind: OffKind = "money"
-    over: Value | None = None
-    most: Value | None = None
-    valid_ms: int | None = None
-
-
-@dataclass(frozen=True)
-class Shop:
-    """shop.yaml: the shop's zone, money and defaults. Holdouts are shares from 0 to 1."""
-
-    timezone: str = "Asia/Shanghai"
-    currency: str = "CNY"
-    languages: tuple[str, ...] = ("zh", "en")
-    holdout_marketing: float = 0.1
-    holdout_everything: float = 0.0
-    consent: Literal["opt-out", "opt-in"] = "opt-out"
-
-    @property
-    def zone(self) -> ZoneInfo:
-        """The zone in which days, weeks and written moments count."""
-        return ZoneInfo(self.timezone)

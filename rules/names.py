@@ -24,6 +24,7 @@ class Names:
         self.overlay = overlay
         self.reads: dict[str, Term] = {}
         self.features: dict[str, Known] = {}
+        self.laid: set[str] = set()
         self.asking = False
         self.item = ""
 
@@ -31,6 +32,7 @@ class Names:
     def roots(self) -> set[str]:
         """The names that an item of any/all may not take."""
         facets = {name.partition(".")[0] for name in self.scope.features}
+        facets |= {name.partition(".")[0] for name in self.scope.laid_over}
         return {"event", "customer", *TRUTHS, *facets}
 
     def term(self, root: str, parts: Sequence[str] = ()) -> Term:
@@ -84,7 +86,8 @@ class Names:
             kind = known.kind
         elif name in self.scope.laid_over:
             kind = self.scope.laid_over[name]
-            code = f"extra.get({name!r}{', NAN' if kind == 'number' else ''})"
+            self.laid.add(name)
+            code = f"number(extra.get({name!r}))" if kind == "number" else f"extra.get({name!r})"
         else:
             raise BadText(self._unknown(name))
         if kind == "flag":
@@ -100,8 +103,9 @@ class Names:
 
     def _unknown(self, name: str) -> str:
         """What to say of a name that is not in the catalog."""
-        if name == "arrived":
-            return "`arrived` is part of the language but not built yet"
+        for closed in (name, f"{name.partition('.')[0]}.*"):
+            if closed in self.scope.closed:
+                return f"`{name}` {self.scope.closed[closed]}"
         names = [*self.scope.features, *self.scope.laid_over]
         missed = near(name, [*names, *TRUTHS, *(("event",) if self.scope.event else ())])
         facet = name.partition(".")[0]

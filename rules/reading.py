@@ -5,37 +5,37 @@ shows every error. What was read is only used when nothing was noted. Must not: 
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from rules.document import Fields, Items, Node, Text
 from rules.errors import BadText, RuleError, full_width, near, one_of
 from rules.expressions import Expr, condition, expression
+from rules.forms import Form
 from rules.scope import Scope
+from rules.unbuilt import UNBUILT
 from rules.values import Computed, Constant, Lookup, Value
 
 T = TypeVar("T")
 NOT_BUILT = "is part of the language but not built yet"
 
 
-@dataclass(frozen=True)
-class Keys:
-    """The keys of one mapping: built, needed, part of the language but not built, often meant."""
-
-    what: str
-    built: tuple[str, ...]
-    needed: tuple[str, ...] = ()
-    unbuilt: tuple[str, ...] = ()
-    meant: Mapping[str, str] | None = None
-
-
 class Reader:
     """Reads one file's nodes; `errors` is shared by all files of a load."""
 
-    def __init__(self, file: str, errors: list[RuleError]) -> None:
+    def __init__(
+        self, file: str, errors: list[RuleError], unbuilt: frozenset[str] = UNBUILT
+    ) -> None:
         self.file = file
         self.errors = errors
+        self.unbuilt = unbuilt
+
+    def refused(self, node: Node, place: str, shown: str = "") -> bool:
+        """Whether the engine does not do this yet; noted if so."""
+        if place not in self.unbuilt:
+            return False
+        self.error(node, f"`{shown or place.rpartition('.')[2]}` {NOT_BUILT}")
+        return True
 
     def error(self, node: Node, message: str, offset: int = 0) -> None:
         """Note an error at a node, `offset` characters into its text."""
@@ -55,31 +55,31 @@ class Reader:
             self.error(node, bad.message, bad.column)
             return otherwise
 
-    def fields(self, node: Node, keys: Keys) -> dict[str, Node]:
+    def fields(self, node: Node, form: Form) -> dict[str, Node]:
         """A mapping's known keys; the others noted, by name or with the near miss."""
         if not isinstance(node, Fields):
             hint = full_width(node.value) if isinstance(node, Text) else ""
             hint = f": {hint}" if hint else ""
-            allowed = one_of(keys.built)
-            self.error(node, f"{keys.what} is a mapping here with the keys {allowed}{hint}")
+            allowed = one_of(form.keys)
+            self.error(node, f"{form.what} is a mapping here with the keys {allowed}{hint}")
             return {}
         found: dict[str, Node] = {}
         for key, value in node.pairs:
-            if key.value not in keys.built:
-                self.error(key, self._stranger(key.value, value, keys, node.flow))
+            if key.value not in form.keys:
+                self.error(key, self._stranger(key.value, value, form, node.flow))
+            elif self.refused(key, f"{form.place}.{key.value}"):
+                continue
             elif isinstance(value, Text) and not value.value and not value.quoted and value.exact:
                 self.error(key, f"`{key.value}` has no value: give one, or leave the key out")
             else:
                 found[key.value] = value
         given = {key.value for key, _ in node.pairs}
-        for name in keys.needed:
+        for name in form.needed:
             if name not in given:
-                self.error(node, f"{keys.what} needs `{name}`")
+                self.error(node, f"{form.what} needs `{name}`")
         return found
 
-    def _stranger(self, name: str, value: Node, keys: Keys, flow: bool) -> str:
-        if name in keys.unbuilt:
-            return f"`{name}` {NOT_BUILT}"
+    def _stranger(self, name: str, value: Node, form: Form, flow: bool) -> str:
         if flow and isinstance(value, Text) and not value.value:
             return (
                 f"`{name}` has no value: inside {{...}} a comma begins a new key; write the "
@@ -87,12 +87,11 @@ class Reader:
             )
         wide = full_width(name)
         if wide:
-            return f"`{name}` is not a key of {keys.what}: {wide}"
-        meant = (keys.meant or {}).get(name.lower())
+            return f"`{name}` is not a key of {form.what}: {wide}"
+        meant = form.meant.get(name.lower())
         missed = f": did you mean `{meant}`?" if meant else ""
-        missed = missed or near(name, (*keys.built, *keys.unbuilt))
-        hint = missed or f"; allowed are {one_of(keys.built)}"
-        return f"`{name}` is not a key of {keys.what}{hint}"
+        hint = missed or near(name, form.keys) or f"; allowed are {one_of(form.keys)}"
+        return f"`{name}` is not a key of {form.what}{hint}"
 
     def items(self, node: Node) -> list[Node]:
         """A list's items; one thing stands for a list of one."""
@@ -108,21 +107,20 @@ class Reader:
 
         return self.parse(node, short, "")
 
-    def choice(
-        self, node: Node, what: str, built: Sequence[str], unbuilt: Sequence[str] = ()
-    ) -> str:
-        """One word of a closed list."""
+    def choice(self, node: Node, what: str, words: Sequence[str], place: str = "") -> str:
+        """One word of a closed list; some may not be built yet at their `place`."""
+        allowed = one_of([word for word in words if f"{place}.{word}" not in self.unbuilt])
 
         def pick(text: str) -> str:
-            if text in built:
+            if text in words and f"{place}.{text}" in self.unbuilt:
+                raise BadText(f"`{text}` {NOT_BUILT}; allowed are {allowed}")
+            if text in words:
                 return text
-            if text in unbuilt:
-                raise BadText(f"`{text}` {NOT_BUILT}; allowed are {one_of(built)}")
             wide = full_width(text)
-            missed = near(text, (*built, *unbuilt)) or (f": {wide}" if wide else "")
-            raise BadText(f"`{text}` is not a {what}{missed or ''}; allowed are {one_of(built)}")
+            missed = near(text, words) or (f": {wide}" if wide else "")
+            raise BadText(f"`{text}` is not a {what}{missed}; allowed are {allowed}")
 
-        return self.parse(node, pick, built[0])
+        return self.parse(node, pick, words[0])
 
     def number(self, node: Node, what: str, least: int, most: int) -> int:
         """A whole number."""
@@ -193,7 +191,7 @@ class Reader:
         if otherwise is None:
             self.error(node, "a value looked up needs `else`, for every other case")
             return Constant(None)
-        read = self.parse(by, lambda text: _by(text, scope), None)
+        read = self.parse(by, lambda text: by_feature(text, scope), None)
         values = {name: case(value) for name, value in cases.items()}
         rest = case(otherwise)
         return Constant(None) if read is None else Lookup(read, values, rest)
@@ -210,8 +208,9 @@ def _computed(text: str, scope: Scope, kind: str, least: float) -> Value:
     return Computed(read, least)
 
 
-def _by(text: str, scope: Scope) -> Expr:
+def by_feature(text: str, scope: Scope) -> Expr:
+    """What a look-up asks: one name, a text or yes or no."""
     read = expression(text, scope)
-    if read.kind not in {"text", "flag"} or read.features != {text}:
+    if read.kind not in {"text", "flag"} or read.features | read.laid != {text}:
         raise BadText(f"`by` takes a feature that is a text or yes/no; `{text}` is a {read.kind}")
     return read

@@ -30,6 +30,7 @@ class Scope:
     properties: Mapping[str, Kind] = field(default_factory=dict)
     event: bool = False
     laid_over: Mapping[str, Kind] = field(default_factory=dict)
+    closed: Mapping[str, str] = field(default_factory=dict)  # names out of reach here: why
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Asia/Shanghai"))
 
     def with_event(self, event: bool = True) -> "Scope":
@@ -38,7 +39,16 @@ class Scope:
 
     def with_names(self, **names: Kind) -> "Scope":
         """The same names and some that the engine lays over (`arrived`)."""
+        return self.opened(names)
+
+    def opened(self, names: Mapping[str, Kind]) -> "Scope":
+        """The same names and some that the engine lays over (`order.total`)."""
         return replace(self, laid_over={**self.laid_over, **names})
+
+    def kind_of(self, name: str) -> Kind | None:
+        """The kind of a feature or of a name laid over; None for neither."""
+        known = self.features.get(name)
+        return known.kind if known else self.laid_over.get(name)
 
 
 def _kind(name: str) -> Kind:

@@ -30,6 +30,7 @@ _DURATION = re.compile(r"(\d{1,9})(s|m|h|d|w)", re.ASCII)
 _LOOSE_DURATION = re.compile(r"(\d+)\s*([A-Za-z]+)", re.ASCII)
 _NUMBER = re.compile(r"\d{1,12}(\.\d{1,6})?", re.ASCII)
 _MONEY = re.compile(r"(\d{1,12}(?:\.\d{1,2})?)(?: ([A-Z]{3}))?", re.ASCII)
+_CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
 _RATE = re.compile(r"(\d{1,6}) per (\S+)", re.ASCII)
 _MOMENT = re.compile(
     r"(\d{4}-\d{2}-\d{2})(?:[ T](\d{2}:\d{2}(?::\d{2})?))?\s?([+-]\d{2}:\d{2}|Z)?", re.ASCII
@@ -111,6 +112,19 @@ class Computed:
 
 
 @dataclass(frozen=True, slots=True)
+class Days:
+    """A computed duration: the number is one of days, the value one of ms."""
+
+    days: Value
+
+    def get(self, context: Context) -> Any:
+        """Milliseconds, or MISSING."""
+        found = self.days.get(context)
+        far = isinstance(found, int | float) and abs(found) * UNITS_MS["d"] > DURATION_MS_MAX
+        return MISSING if found is MISSING or far else round(found * UNITS_MS["d"])
+
+
+@dataclass(frozen=True, slots=True)
 class Lookup:
     """`{by: FEATURE, a: V, else: V}`: a missing feature takes `else`."""
 
@@ -161,20 +175,62 @@ def duration(text: str, least_ms: int = 0) -> int:
     return milliseconds
 
 
-def money(text: str, currency: str) -> int | float:
-    """An amount in major units of the shop's currency.
+def offset(text: str) -> int:
+    """Milliseconds with a sign, + or none for later.
 
-    >>> money("30", "CNY"), money("9.90 CNY", "CNY")
-    (30, 9.9)
+    >>> offset("-3d")
+    -259200000
+    """
+    earlier = text.startswith("-")
+    return duration(text.removeprefix("-" if earlier else "+")) * (-1 if earlier else 1)
+
+
+def clock(text: str) -> int:
+    """Minutes after midnight of a time of day.
+
+    >>> clock("10:00")
+    600
+    """
+    found = _CLOCK.fullmatch(text)
+    if found is None:
+        raise BadText(_with(f'`{text}` is not a time of day like "10:00"', full_width(text)))
+    return int(found[1]) * 60 + int(found[2])
+
+
+def date(text: str) -> str:
+    """A day, as it is written.
+
+    >>> date("2026-11-11")
+    '2026-11-11'
+    """
+    try:
+        return dt.date.fromisoformat(text).isoformat() if len(text) == 10 else _no_date(text)
+    except ValueError:
+        return _no_date(text)
+
+
+def _no_date(text: str) -> str:
+    raise BadText(_with(f"`{text}` is not a date like 2026-11-11", full_width(text)))
+
+
+def money(text: str, currency: str, exchange: Mapping[str, float] = {}) -> int | float:
+    """An amount in major units of the shop's currency; others by the shop's own exchange.
+
+    >>> money("30", "CNY"), money("9.90 CNY", "CNY"), money("10 USD", "CNY", {"USD": 7.2})
+    (30, 9.9, 72)
     """
     found = _MONEY.fullmatch(text)
     if found is None:
         raise BadText(
             _with(f"`{text}` is not an amount like 30, 9.90 or 30 {currency}", full_width(text))
         )
-    if found[2] and found[2] != currency:
-        raise BadText(f"`{text}`: the shop's currency is {currency}, other currencies are not")
-    fen = int(Decimal(found[1]) * 100)
+    rate = Decimal(str(exchange.get(found[2], 1)))
+    if found[2] and found[2] != currency and found[2] not in exchange:
+        raise BadText(
+            f"`{text}`: the shop's currency is {currency}, and shop.yaml gives no `exchange` "
+            f"for {found[2]}"
+        )
+    fen = round(Decimal(found[1]) * 100 * rate)
     if fen > MONEY_FEN_MAX:
         raise BadText(f"`{text}` is too much: at most {MONEY_FEN_MAX // 100}")
     return tidy(fen / 100)
@@ -213,6 +269,22 @@ def rate(text: str) -> Rate:
         return Rate(int(found[1]), duration(found[2], least_ms=SECOND_MS))
     except BadText:
         raise BadText(f"`{text}` is not a rate like {allowed}") from None
+
+
+def money_rate(text: str, currency: str) -> Rate:
+    """How much money a period: the count is in minor units (fen).
+
+    >>> money_rate("20000 per day", "CNY")
+    Rate(count=2000000, per_ms=0, calendar='day')
+    """
+    amount, per, period = text.partition(" per ")
+    if not per:
+        raise BadText(_with(f"`{text}` is not an amount like 20000 per day", full_width(text)))
+    fen = round(money(amount, currency) * 100)
+    if not fen:
+        raise BadText(f"`{text}`: more than 0; to stop a rule set its status to paused")
+    known = rate(f"1 per {period}")
+    return Rate(fen, known.per_ms, known.calendar)
 
 
 def moment(text: str, zone: ZoneInfo) -> int:

@@ -386,6 +386,7 @@ def test_offers_fill_in_and_templates_must_be_there():
         "campaigns/nudge.yaml": rule,
         "offers/SAVE.yaml": "offer: SAVE\noff: free shipping\nvalid: 3d\nover: 50\n",
         "templates/hello.zh.push.j2": "你好",
+        "shop.yaml": "languages: [zh]\n",
     }
     (act,) = book_from_sources(files).rules["nudge"].steps
     coupon = act.actions[1]

@@ -1,0 +1,146 @@
+"""A rule's steps as a flat program: made from the nested ones of the file, and walked.
+
+Law: every index a step names is a later one, so a walk always ends. Texts of steps (`step`, of
+which decision ids are made) depend on the place among their siblings only: an edit of one branch
+changes no other's, and an `as` takes the place of the number.
+
+    [notify A] [wait 1d] choose: {x: [coupon B] [wait 1h] [notify C], else: []} [notify D]
+
+    0 Act(A, "1")  1 Wait  2 Choose(((x, 3), (None, 6)), 6, "2")
+    3 Act(B, "2.1.1")  4 Wait  5 Act(C, "2.1.2")  6 Act(D, "3")
+
+An instance keeps the index of the step it waits at. `passage` says what comes then: the actions up
+to the next wait, which are one decision, however many branches lie between.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rules.expressions import Expr
+from rules.model import Act, Action, Choose, Jump, Split, SplitBranch, Step, Stop, Wait
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A wait or a branching with an `if` of its own: passed over unless it holds."""
+
+    condition: Expr
+    item: "Item"
+
+
+@dataclass(frozen=True)
+class Branching:
+    """`choose` (conditions) or `split` (names and shares), before it is laid flat."""
+
+    branches: "tuple[tuple[Expr | None, str, float, tuple[Item, ...]], ...]"
+    split: bool
+    name: str = ""
+
+
+Item = Action | Wait | Stop | Branching | Guarded
+
+
+class Passage(NamedTuple):
+    """From one wait to the next: the actions of one decision, and where it ended.
+
+    `step` is the text of the first act on the way, "" when there was none; `split` the names
+    drawn on the way, joined by /; `end` the index of the wait, len(program) when it is over.
+    """
+
+    actions: tuple[Action, ...]
+    step: str
+    split: str
+    end: int
+
+
+def flat(items: Sequence[Item]) -> tuple[Step, ...]:
+    """The program of nested steps."""
+    program: list[Step] = []
+    _lay(items, "", program)
+    return tuple(program)
+
+
+def _lay(items: Sequence[Item], prefix: str, program: list[Step]) -> None:
+    number = 0
+    gathers = False  # whether the last step of the program is an act of this very list
+    for item in items:
+        inner = item.item if isinstance(item, Guarded) else item
+        if isinstance(inner, Wait | Stop | Branching):
+            number += isinstance(inner, Branching)
+            _place(item, prefix, number, program)
+            gathers = False
+        elif gathers and isinstance(last := program[-1], Act):
+            program[-1] = Act((*last.actions, inner), last.step)  # type: ignore[arg-type]
+        else:
+            number += 1
+            program.append(Act((inner,), f"{prefix}{number}"))  # type: ignore[arg-type]
+            gathers = True
+
+
+def _place(item: Item, prefix: str, number: int, program: list[Step]) -> None:
+    """A wait, a stop or a branching, at the program's end."""
+    if isinstance(item, Guarded):
+        at = len(program)
+        program.append(Jump(0))
+        _place(item.item, prefix, number, program)
+        program[at] = Choose(((item.condition, at + 1),), len(program), f"{prefix}{number}")
+    elif isinstance(item, Branching):
+        _branch(item, f"{prefix}{item.name or number}", program)
+    elif isinstance(item, Wait | Stop):
+        program.append(item)
+
+
+def _branch(item: Branching, step: str, program: list[Step]) -> None:
+    at = len(program)
+    program.append(Jump(0))
+    begins: list[int] = []
+    ends: list[int] = []
+    for number, (_, name, _, items) in enumerate(item.branches, start=1):
+        begins.append(len(program))
+        _lay(items, f"{step}.{name or number}.", program)
+        if number < len(item.branches):
+            ends.append(len(program))
+            program.append(Jump(0))
+    after = len(program)
+    for end in ends:
+        program[end] = Jump(after)
+    targets = list(zip(item.branches, begins, strict=True))
+    if item.split:
+        lots = (SplitBranch(name, share, begin) for (_, name, share, _), begin in targets)
+        program[at] = Split(tuple(lots), step)
+    else:
+        asked = tuple((condition, begin) for (condition, _, _, _), begin in targets)
+        program[at] = Choose(asked, after, step)
+
+
+def passage(
+    program: Sequence[Step],
+    start: int,
+    holds: Callable[[Expr], bool],
+    draw: Callable[[Split], SplitBranch],
+) -> Passage:
+    """What happens from index `start` on, up to the next wait or the end."""
+    actions: list[Action] = []
+    step, drawn, at = "", [], start
+    while at < len(program):
+        here = program[at]
+        if isinstance(here, Wait):
+            break
+        at += 1
+        if isinstance(here, Act):
+            actions += here.actions
+            step = step or here.step
+        elif isinstance(here, Stop):
+            if here.condition is None or holds(here.condition):
+                at = len(program)
+        elif isinstance(here, Split):
+            branch = draw(here)
+            drawn.append(branch.name)
+            at = branch.target
+        elif isinstance(here, Choose):
+            taken = (to for condition, to in here.branches if condition is None or holds(condition))
+            at = next(taken, here.otherwise)
+        else:
+            at = here.target
+    return Passage(tuple(actions), step, "/".join(drawn), at)

@@ -1,0 +1,127 @@
+"""What a rule reads: its expressions, and the names its templates may use.
+
+Must live here: the walk over a loaded rule. Must not: reading files, rendering.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from rules.expressions import Expr
+from rules.model import (
+    PAGE,
+    Act,
+    Action,
+    Alert,
+    Choose,
+    Coupon,
+    EventTrigger,
+    ItemTrigger,
+    Jump,
+    Notify,
+    Points,
+    Recommend,
+    Rule,
+    SequenceTrigger,
+    Show,
+    Split,
+    Step,
+    Wait,
+)
+from rules.scope import Scope
+from rules.values import Constant, Lookup, Value
+
+COUPON_NAMES: Final = (
+    *("code", "offer", "title", "off", "off_kind", "over", "most", "expires_at"),
+)
+POINTS_NAMES: Final = ("points", "expires_at", "reason")
+ITEMS: Final = "items"  # what recommend chose
+Told = Notify | Show | Alert
+
+
+def expressions(thing: Any) -> Iterator[Expr]:
+    """Every expression of a rule, or of any part of one."""
+    if isinstance(thing, Expr):
+        yield thing
+    elif isinstance(thing, tuple | list):
+        for one in thing:
+            yield from expressions(one)
+    elif isinstance(thing, Mapping):
+        yield from expressions(tuple(thing.values()))
+    elif dataclasses.is_dataclass(thing) and not isinstance(thing, type):
+        for field in dataclasses.fields(thing):
+            if field.name != "examples":
+                yield from expressions(getattr(thing, field.name))
+
+
+def laid_over(thing: Any) -> frozenset[str]:
+    """The names a rule reads that are no features of the catalog: the engine lays them over."""
+    return frozenset().union(*(one.laid for one in expressions(thing)))
+
+
+def after_waits(steps: tuple[Step, ...]) -> frozenset[int]:
+    """The indexes that may be reached after a wait, when the event is no longer at hand."""
+    waited: set[int] = set()
+    for at, step in enumerate(steps):
+        if isinstance(step, Choose):
+            to = [target for _, target in step.branches] + [step.otherwise]
+        elif isinstance(step, Split):
+            to = [branch.target for branch in step.branches]
+        else:
+            to = [step.target if isinstance(step, Jump) else at + 1]
+        if at in waited or isinstance(step, Wait):
+            waited.update(to)
+    return frozenset(waited)
+
+
+def told(rule: Rule) -> Iterator[tuple[int, Told, tuple[str, ...]]]:
+    """The actions with a template, each with its index in the program and its channels."""
+    for at, step in enumerate(rule.steps):
+        for action in step.actions if isinstance(step, Act) else ():
+            if isinstance(action, Notify):
+                yield at, action, action.via
+            elif isinstance(action, Show):
+                yield at, action, (PAGE,)
+            elif isinstance(action, Alert):
+                yield at, action, ("email",)
+
+
+def templates_named(action: Told) -> frozenset[str]:
+    """The templates an action may use: one, or every case of a look-up."""
+    looked = action.looked.get("template")
+    return frozenset({action.template} if looked is None else written(looked))
+
+
+def written(value: Value) -> Iterator[str]:
+    """Every text that a looked-up value may give."""
+    if isinstance(value, Lookup):
+        for one in (*value.cases.values(), value.otherwise):
+            yield from written(one)
+    elif isinstance(value, Constant) and value.value:
+        yield str(value.value)
+
+
+def template_names(rule: Rule, action: Told, scope: Scope, *, event: bool) -> frozenset[str]:
+    """What the template of an action may use; `event.*` when the event is at hand."""
+    names = {*scope.features, *scope.laid_over, *action.with_, "language"}
+    if event and isinstance(rule.trigger, EventTrigger | SequenceTrigger | ItemTrigger):
+        names.add("event.*")
+    for step in rule.steps:
+        for other in step.actions if isinstance(step, Act) else ():
+            names |= _made(other)
+    return frozenset(names)
+
+
+def _made(action: Action) -> set[str]:
+    """The names of what an action makes: by its kind, and by its own name."""
+    own = {action.name} if action.name.isidentifier() else set()
+    if isinstance(action, Coupon):
+        parts = COUPON_NAMES
+        return {word for name in ("coupon", *own) for word in (name, *_under(name, parts))}
+    if isinstance(action, Points):
+        return {word for name in ("points", *own) for word in (name, *_under(name, POINTS_NAMES))}
+    return {ITEMS, *own} if isinstance(action, Recommend) else set()
+
+
+def _under(name: str, parts: tuple[str, ...]) -> list[str]:
+    return [f"{name}.{part}" for part in parts]

@@ -1,0 +1,79 @@
+"""What a reader of one rule may look at: the names in reach, and the folder's other files.
+
+Must live here: which names a rule may use, and why not the others. Must not: reading keys.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from rules.model import Offer, Segment
+from rules.reading import NOT_BUILT
+from rules.scope import Kind, Scope
+from rules.subjects import ALL_FIELDS, fields
+from rules.unbuilt import TO_COME, UNBUILT
+
+ARRIVED = "arrived"
+_NO_ARRIVAL = "says how a wait for an event ended: there is no `wait: {event, for}` before it"
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The scope, the shop's money, and offers, templates and segments: None if it has no folder.
+
+    `templates` maps a template's name to its (language, channel) pairs.
+    """
+
+    scope: Scope
+    currency: str = "CNY"
+    languages: tuple[str, ...] = ("zh", "en")
+    offers: Mapping[str, Offer] | None = None
+    templates: Mapping[str, frozenset[tuple[str, str]]] | None = None
+    segments: Mapping[str, Segment] | None = None
+    exchange: Mapping[str, float] = field(default_factory=dict)
+
+    def about(self, subject: str) -> "Surroundings":
+        """The same, with the fields of a subject open."""
+        opened = {
+            name: one.kind
+            for name, one in (fields(subject) if subject else {}).items()
+            if self.scope.closed.get(name) != NOT_BUILT
+        }
+        return replace(self, scope=self.scope.opened(opened))
+
+    def awaited(self) -> "Surroundings":
+        """The same, after a wait for an event."""
+        if self.scope.closed.get(ARRIVED) == NOT_BUILT:
+            return self
+        return replace(self, scope=self.scope.with_names(arrived="flag"))
+
+
+def language_scope(scope: Scope, unbuilt: frozenset[str] = UNBUILT) -> Scope:
+    """The catalog's names and those to come; the others closed, each with its reason."""
+    closed = {
+        name: NOT_BUILT
+        if "name.subject" in unbuilt
+        else f"is open with `once_per: {name.partition('.')[0]}` only"
+        for name in ALL_FIELDS
+    }
+    closed[ARRIVED] = NOT_BUILT if "name.arrived" in unbuilt else _NO_ARRIVAL
+    opened: dict[str, Kind] = {}
+    for name, (kind, _) in TO_COME.items():
+        if name in scope.features:
+            continue
+        if f"name.{name}" in unbuilt:
+            closed[name] = NOT_BUILT
+        else:
+            opened[name] = kind
+    return replace(scope.opened(opened), closed=closed)
+
+
+def with_segments(
+    scope: Scope, segments: Mapping[str, Segment], unbuilt: frozenset[str] = UNBUILT
+) -> Scope:
+    """The same with `segment.NAME`: yes or no, or the tier of a tiered one."""
+    if "name.segment" in unbuilt:
+        return replace(scope, closed={**scope.closed, "segment.*": NOT_BUILT})
+    names: dict[str, Kind] = {
+        f"segment.{name}": "text" if one.tiered else "flag" for name, one in segments.items()
+    }
+    return scope.opened(names)

@@ -1,0 +1,48 @@
+"""What the language has and the engine does not execute yet. The one place that says so.
+
+Law: what is loaded but not executed is refused by name, never ignored. Take a name out when the
+engine does it; nothing else needs to change.
+
+    PLACE.KEY      a key of the form of that place: when.sequence, do.choose, wait.until
+    once_per.X     a subject; held.X a reason in an example; name.X a name of expressions
+    X.looked       looked-up or computed values where the engine takes a written one: wait.looked
+    guard.wait     an `if` beside a wait; KIND.if an `if` with a kind of trigger; schedule.at
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from rules.scope import Kind
+
+UNBUILT: Final = frozenset((
+    *("rule.budget", "rule.quiet_hours", "rule.digest", "limit.referrer"),
+    *("when.sequence", "when.enters", "when.leaves", "when.crosses", "when.due"),
+    *("schedule.at", "when.cron", "when.item", "when.request", "inactive.if", "inactive.looked"),
+    *("once_per.tick", "once_per.coupon", "once_per.ticket", "once_per.review"),
+    *("once_per.referral", "once_per.live"),
+    *("do.choose", "do.split", "wait.until", "wait.looked", "guard.wait"),
+    *("do.show", "do.points", "do.tag", "do.audience", "do.recommend", "do.task", "do.alert"),
+    *("do.pause", "do.webhook", "do.emit"),
+    *("coupon.to", "coupon.looked", "valid.until", "notify.to", "notify.looked"),
+    *("offer.codes", "offer.stacks", "offer.returns", "offer.cost", "offer.limit"),
+    *("offer.budget",),
+    *("shop.quiet_hours", "shop.caps", "shop.budget", "shop.pauses", "shop.closing_days"),
+    *("shop.approval",),
+    *("held.risk", "held.pause", "held.cap", "held.priority", "held.quiet", "held.budget"),
+    *("given.request", "name.arrived", "name.segment", "name.subject"),
+    *("name.member.tier", "name.points.balance", "name.points.expires_at"),
+    *("name.points.expiring", "name.risk.abuse", "name.uplift.coupon", "name.uplift.visit"),
+    *("name.churn.risk",),
+))  # fmt: skip
+
+# Features that rules may already name; a feature of the catalog takes the place of its namesake.
+TO_COME: Final[Mapping[str, tuple[Kind, str]]] = {
+    "member.tier": ("text", "the membership tier"),
+    "points.balance": ("number", "points to spend"),
+    "points.expiring": ("number", "points of the lot that expires next"),
+    "points.expires_at": ("number", "when the next lot of points expires"),
+    "risk.abuse": ("number", "how likely he abuses coupons, 0 to 1"),
+    "uplift.coupon": ("number", "how much a coupon raises his chance to buy"),
+    "uplift.visit": ("number", "how much a message raises his chance to visit"),
+    "churn.risk": ("number", "how likely he has left, 0 to 1"),
+}
