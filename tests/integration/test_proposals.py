@@ -151,6 +151,8 @@ async def test_what_was_proposed_on_other_rules_is_stale(api, accounts):
     await propose(api, priority=52)
     assert (await api("bob", "POST", f"{BY}/1/approve")).status_code == 200
     assert await code(api("bob", "POST", f"{BY}/2/approve")) == (409, "stale")
+    states = [one["state"] for one in (await api("vera", "GET", BY)).json()]
+    assert states == ["open", "approved"]  # the newest first; a stale one is judged by nobody
     assert (await api("bob", "POST", f"{BY}/1/approve")).status_code == 200  # twice is once
     assert await code(propose(api, priority=51)) == (409, "no_change")
 

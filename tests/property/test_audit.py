@@ -1,6 +1,7 @@
 """The audit log: whatever is done to it by somebody without the secret is found."""
 
 import os
+import secrets
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,12 +38,13 @@ class OneRedis:
 def written(count: int, secret: bytes = SECRET) -> OneRedis:
     store: Any = OneRedis()
     for number in range(count):
-        record(store, secret, "anna", "source added", name=f"s{number}")
+        record(store, secret, "anna", "source added", name=f"s{number}", mark=secrets.token_hex(4))
     return store
 
 
 LOG = written(LENGTH)
 FORGED = written(LENGTH, OTHER)
+FORK = written(LENGTH)  # sealed by us, but not of this log
 OLDER_HEAD = audit._head(SECRET, LENGTH - 1, LOG.sealed[-2].seal)  # as an intruder may have kept it
 NOTED = (LENGTH, LOG.sealed[-1].seal)
 
@@ -66,6 +68,7 @@ TAMPERING = {
     "cut": lambda log, at, _: log[:at],
     "move": lambda log, at, other: moved(log, at, other % len(log)),
     "twice": lambda log, at, other: [*log[:at], log[other % len(log)], *log[at:]],
+    "fork": lambda log, at, other: put(log, at, **FORK.sealed[other % LENGTH]._asdict()),
     "forge": lambda log, at, other: put(log, at, **FORGED.sealed[other % LENGTH]._asdict()),
 }
 HEADS = ["", FORGED.head, OLDER_HEAD, LOG.head[:-1], LOG.head.replace("8", "7", 1)]
