@@ -138,6 +138,7 @@ def _read_shards(numbers: Numbers, standings: list[status.Standing], settings: S
             numbers["lag_seconds"][name] = max(0.0, behind)
         numbers["timers_pending"][name] = standing.timers
         numbers["timers_late"][name] = standing.late
+        numbers["peak"][name] = float(standing.peak)
     versions = Counter(standing.rules[:12] or "none" for standing in standings)
     numbers["rules_shards"] = dict(versions)
     accepted = sum(standing.accepted for standing in standings)

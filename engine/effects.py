@@ -4,7 +4,7 @@ Must live here: the moment a record is decided at, and the collected effects of 
 Must not: logic.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ class Settings:
     secret: bytes
     record_clock: bool = False
     faults_max: int = 100  # of the last 10,000 records: more, and the worker stops
+    peak_rate: int = 0  # records a second from which lower-priority timers wait; 0: never
 
 
 @dataclass(slots=True)
@@ -43,6 +44,7 @@ class Moment:
         default_factory=dict
     )  # features laid over the customer's own, in rule examples
     arm: str = ""  # forced in rule examples: "treated" or "holdout"
+    peaks: Sequence[list[int]] = ()  # what is not counted as late: from and to (ms)
 
 
 class Letter(NamedTuple):

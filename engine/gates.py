@@ -11,6 +11,7 @@ from typing import Final
 
 from engine.ids import share
 from engine.journal import Instance
+from engine.peak import excused
 from engine.subjects import period
 from engine.turn import Turn
 from rules.model import Act, Notify, Rule
@@ -62,7 +63,10 @@ def _late(case: Case) -> str:
     moment = case.turn.moment
     if moment.settings.record_clock:
         return ""
-    return "late" if moment.log_time - case.at > case.rule.late_ms else ""
+    behind = moment.log_time - case.at
+    if behind > case.rule.late_ms and moment.peaks:
+        behind -= excused(moment.peaks, case.at, moment.log_time)
+    return "late" if behind > case.rule.late_ms else ""
 
 
 def _condition(case: Case) -> str:

@@ -48,6 +48,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("timers_pending", "gauge", "customers", "with a timer set", "shards", "shard"),
     Metric("timers_late", "gauge", "customers", "whose timer is over a minute past due", "shards",
            "shard"),
+    Metric("peak", "gauge", "0 or 1", "timers of lower-priority rules wait", "shards", "shard"),
     Metric("outbox_bytes", "gauge", "bytes", "of a shard's outbox, estimated", "shards", "shard"),
     Metric("outbox_bytes_max", "gauge", "bytes", "at which commits pause and ingest answers 429",
            "read"),

@@ -253,6 +253,8 @@ class Shard:
             journey = mine.journey
             if journey.alarm != journey.scheduled:
                 alarms[cid] = journey.scheduled = journey.alarm
+            if cid in run.deferred:
+                alarms[cid] = journey.scheduled = run.deferred[cid]
             gone = mine.identity.erased_at > 0 and is_gone(customer)
             if journey.listed != (under := [] if gone else listing(customer)):
                 listed |= {member(cid, name): False for name in journey.listed}
@@ -349,8 +351,9 @@ class Shard:
         """A run over a copy of the shard's state."""
         state = _read_state.decode(_state.encode(self._state))
         moment = Moment(
-            self.settings, self._book, state.log_time, 0, self._scorer, self._state.model
-        )
+            self.settings, self._book, state.log_time, 0, self._scorer, self._state.model,
+            peaks=state.peaks,
+        )  # fmt: skip
         return Run(moment, state, customers)
 
 

@@ -16,9 +16,11 @@ from engine.effects import Effects, Moment
 from engine.erasure import ERASED
 from engine.ids import quarantine_id
 from engine.journal import Example, memory, write
+from engine.peak import LOOK_MS, at_tick
 from engine.records import LETTER, REJECTED, TICK, Record, is_event
 from engine.rounds import PART_MAX, cid_of, reach
 from engine.store import ShardState, Stopped
+from engine.timers import can_wait
 from engine.turn import Turn
 from features.customer import Customer
 from features.events import BadEvent
@@ -39,6 +41,7 @@ class Run:
         self.customers = customers
         self.effects = Effects()
         self.number = moment.settings.shard
+        self.deferred: dict[str, int] = {}  # who waits at a peak -> when to look again (ms)
 
     def decide(
         self, records: Sequence[Record], cids: Sequence[str], poison: dict[int | str, str]
@@ -129,6 +132,8 @@ class Run:
     def _tick(self, record: Record, poison: dict[int | str, str]) -> bool:
         """Fire what is due by the log time, by (due, customer); False when that broke us."""
         until = self.state.log_time
+        peak = at_tick(self.state, record, self.moment.settings.peak_rate)
+        self.moment.peaks = self.state.peaks
         due = [
             (alarm, cid)
             for cid, customer in self.customers.items()
@@ -143,6 +148,9 @@ class Run:
                 self._reject(record, "poison_timer", poison[cid], cid)
                 continue
             try:
+                if peak and can_wait(Turn(customer, self.moment, self.effects), until):
+                    self.deferred[cid] = until + LOOK_MS
+                    continue
                 wake_up(customer, self.moment, self.effects)
             except Exception as error:
                 log.exception("shard %d: the timers of a customer are poison", self.number)

@@ -46,6 +46,7 @@ class Settings:
     master_key_file: Path | None = None  # what wraps them; None: master.key in the data folder
     memory_mb: int = 1024  # Redis' bound in the embedded engine
     outbox_mb: int = 256  # of all outboxes together: beyond it commits pause, ingest says 429
+    peak_rate: int = 2000  # records a second of a shard from which rules below priority 50 wait
     faults_max: int = 100  # records quarantined of a shard's last 10,000 before a worker stops
 
     def __post_init__(self) -> None:
@@ -118,6 +119,7 @@ _NUMBERS = {
     "memory_mb": (64, 1 << 20),
     "outbox_mb": (1, 1 << 20),
     "faults_max": (0, 10_000),
+    "peak_rate": (0, 1_000_000),
 }
 _PATHS = ("data", "rules", "sources", "master_key_file")
 _TEXTS = ("log", "redis", "clickhouse", "clock", "host", "webhook", "webhook_allow", "keys")

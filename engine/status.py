@@ -115,6 +115,7 @@ class Standing:
     rules: str
     timers: int
     late: int
+    peak: bool
 
 
 async def each(redis: "Redis", shards: int, log: Log) -> list[Standing]:
@@ -141,6 +142,7 @@ async def each(redis: "Redis", shards: int, log: Log) -> list[Standing]:
             rules=state.rules,
             timers=timers[shard],
             late=late[shard],
+            peak=bool(state.peaks) and state.peaks[-1][1] == state.tick[1],
         )
         for shard, state in enumerate(states)
     ]

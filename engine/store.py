@@ -65,6 +65,8 @@ class ShardState(msgspec.Struct, array_like=True):
     counts: dict[str, int] = {}  # events, processed, duplicates, quarantined, forwarded
     faults: list[int] = []  # offsets quarantined lately, for the 1% bound
     rounds: list[Round] = []  # begun and not yet ended, the first one going on at each tick
+    tick: tuple[int, int] = (0, 0)  # the last one: its offset and log time (ms)
+    peaks: list[list[int]] = []  # the last of them: from and to log time (ms); see peak.py
 
 
 class Prefetched(NamedTuple):

@@ -14,6 +14,7 @@ from engine.turn import Turn
 from rules.model import InactiveTrigger, Rule
 
 FIRINGS_MAX: Final = 500
+LOWER: Final = 50  # the priority of a rule that says nothing; below it a rule waits at a peak
 Ripe = tuple[int, int, str, str, Instance | Rule]  # due, -priority, rule, subject, what waits
 
 
@@ -55,6 +56,17 @@ def _ripest(turn: Turn) -> Ripe | None:
         if due and (best is None or order < best[:4]):
             best = (*order, rule)
     return best
+
+
+def can_wait(turn: Turn, until: int) -> bool:
+    """Whether all timers due at or before `until` are of rules that wait at a peak (peak.py)."""
+    rules, journey = turn.book.rules, turn.journey
+    due = [rules.get(instance.rule) for instance in journey.open if instance.due <= until]
+    for name, last in journey.silent.items():
+        rule = rules.get(name)
+        if last > 0 and rule is not None and 0 < silent_until(turn, rule, last) <= until:
+            due.append(rule)
+    return bool(due) and all(rule is not None and rule.priority < LOWER for rule in due)
 
 
 def broke_silence(turn: Turn, rule: Rule, at: int) -> None:

@@ -234,6 +234,7 @@ def pipeline_shards(settings: Settings) -> MakeShard:
                 secret=settings.secret,
                 record_clock=settings.clock == "record",
                 faults_max=settings.faults_max,
+                peak_rate=0 if settings.clock == "record" else settings.peak_rate,
             ),
             store,
         )
