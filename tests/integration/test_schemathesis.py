@@ -32,7 +32,7 @@ from api.sources import ensure_sources
 from engine.settings import Settings, make_secret
 from tests.fixtures_workers import ROOT
 
-EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "6"))
 PASSWORD = "correct horse battery"
 CHECKS = [
     not_a_server_error,
