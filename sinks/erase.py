@@ -1,6 +1,6 @@
 """The eraser: what a commit says is erased goes from every store, and a report says from which.
 
-Must live here: the jobs, their steps and order. Must not: how a table is erased (erase_tables).
+Must live here: the steps and their order. Must not: jobs (erase_jobs), tables (erase_tables).
 The state is gone by then and a tombstone is there (engine.erasure). A job is done step by step,
 each of which may be done twice; where it stands is in Redis, so a crash costs nothing:
 
@@ -42,6 +42,7 @@ from engine.log import Log, LogAway
 from engine.records import TICK, Append
 from engine.settings import Settings
 from engine.store import Position
+from sinks.erase_jobs import JOBS, Job, read_job
 from sinks.erase_tables import (
     Whom,
     erase_rows,
@@ -54,7 +55,6 @@ from sinks.outbox import (
     OUTBOX,
     OUTCOMES,
     SINKS,
-    Entry,
     EntryId,
     Reader,
     cursor_key,
@@ -64,7 +64,6 @@ from sinks.outbox import (
 from sinks.relay_loop import Tally, stopped_within
 from sinks.trim import LEARNER
 
-JOBS: Final = "laike:erasing"
 REPORT: Final = "laike:erasure:"
 REPORT_SECONDS: Final = 366 * 86_400
 EVERY_SECONDS: Final = 0.5
@@ -73,90 +72,6 @@ PAGE: Final = 200
 STEPS: Final = ("keys", "stones", "passed", "rows", "files", "log", "parts", "redis")
 ERASED_LINE: Final = b'{"erased":true}'
 logger = logging.getLogger("laike.sinks")
-
-
-class Part(msgspec.Struct):
-    """One id of the person: where its tombstone was committed, and which erasure of it this is."""
-
-    shard: int
-    at: str
-    number: int
-
-
-class Job(msgspec.Struct):
-    """One erasure. `parts` has None for an id whose tombstone is still to be committed."""
-
-    id: str
-    erased_at: int = 0
-    whole: bool = False  # all ids are known
-    parts: dict[str, Part | None] = {}
-    step: int = 0
-    counts: dict[str, int] = {}
-    mutations: dict[str, int] = {}
-    log_ends: list[int] = []  # of all shards, once every tombstone was there
-    ends: dict[str, list[str]] = {}  # of their outboxes, once those records were decided, and on
-
-    @property
-    def ready(self) -> bool:
-        """Whether every id of the person has its tombstone."""
-        return self.whole and all(self.parts.values())
-
-
-class Row(msgspec.Struct):
-    """What a commit says of an erasure; `ids` are all of the person's, told once."""
-
-    id: str
-    cid: str
-    ids: list[str]
-    at: int
-    number: int
-
-
-class _Entry(msgspec.Struct):
-    erasures: list[Row] = []
-
-
-_entry = msgspec.json.Decoder(_Entry)
-_job = msgspec.json.Decoder(Job)
-
-
-class Requests:
-    """The sink that turns what commits say into jobs."""
-
-    name = "erasures"
-    stream = OUTBOX
-    linger_seconds = 0.0
-    batch = 1
-
-    def __init__(self, redis: Redis) -> None:
-        self.redis: Any = redis  # its stubs say bytes or str; ours decodes nothing
-
-    def weigh(self, entry: Entry) -> int:  # noqa: ARG002 - it waits for no company
-        """Count entries."""
-        return 1
-
-    async def take(self, entries: Sequence[Entry]) -> int:
-        """Note every erasure; one that is done already is done again, and finds nothing."""
-        jobs: dict[str, Job] = {}
-        for entry in entries:
-            if b'"erasures":[' not in entry.body:
-                continue
-            for row in _entry.decode(entry.body).erasures:
-                job = jobs.get(row.id) or await self._job(row.id)
-                jobs[row.id] = job
-                job.erased_at = max(job.erased_at, row.at)
-                job.whole = job.whole or bool(row.ids)
-                for cid in row.ids:
-                    job.parts.setdefault(cid, None)
-                job.parts[row.cid] = Part(entry.shard, entry.id.text, row.number)
-        if jobs:
-            bodies = {name: msgspec.json.encode(job) for name, job in jobs.items()}
-            await self.redis.hset(JOBS, mapping=bodies)
-        return len(jobs)
-
-    async def _job(self, name: str) -> Job:
-        found = await self.redis.hget(JOBS, name)
-        return _job.decode(found) if found else Job(name)
 
 
 class Eraser:
@@ -193,7 +108,7 @@ class Eraser:
     async def once(self) -> None:
         """Bring every open job as far forward as it goes now."""
         found = await self.redis.hgetall(JOBS)
-        jobs = [_job.decode(body) for body in list(found.values())[:JOBS_AT_ONCE]]
+        jobs = [read_job.decode(body) for body in list(found.values())[:JOBS_AT_ONCE]]
         jobs = [job for job in jobs if job.ready or job.step > STEPS.index("rows")]
         for number, name in enumerate(STEPS):
             at_it = [job for job in jobs if job.step == number]

@@ -24,7 +24,8 @@ from sinks.archive import Archive
 from sinks.channels_setup import open_channels, read_plan
 from sinks.channels_sink import ChannelSink
 from sinks.channels_standing import Standing
-from sinks.erase import Eraser, Requests
+from sinks.erase import Eraser
+from sinks.erase_jobs import Requests
 from sinks.held import Addressed
 from sinks.latency import Latency
 from sinks.outbox import OUTBOX, OUTCOMES, SINKS, EntryId
