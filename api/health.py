@@ -15,6 +15,8 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from redis.exceptions import RedisError
 
+from engine.telling import blanked
+
 Check = Callable[[], Awaitable[None]]  # returns when all is well, else raises and says why
 CHECK_SECONDS_MAX = 2.0
 READY, DEGRADED, NOT_READY = "ready", "degraded", "not ready"
@@ -73,7 +75,7 @@ async def _answer(check: Check) -> str:
     except TimeoutError:
         return f"no answer within {CHECK_SECONDS_MAX:g} s"
     except Exception as away:  # noqa: BLE001 - whatever a check raises is its answer
-        return f"{type(away).__name__}: {away}"
+        return blanked(f"{type(away).__name__}: {away}")
     return "ok"
 
 

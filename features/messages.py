@@ -46,7 +46,7 @@ def fold(messages: Messages, event: Event, emit: Emit) -> None:
         emit("outcomes", {
             "decision_id": decision, "action": short(given.get("action", "")), "fact": fact,
             "ref": event.message_id, "at": event.at, "rule": _rule(given.get("rule")),
-            "channel": short(given.get("channel") or event.channel),
+            "channel": short((given.get("channel") or event.channel).strip().lower()),
             "reason": short(given.get("reason", "")),
         })  # fmt: skip
 

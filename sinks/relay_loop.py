@@ -22,6 +22,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from engine.measures import MEASURES
+from engine.telling import blanked
 from sinks.outbox import Entry, EntryId, Reader, last_of
 
 WAIT_MS = 200
@@ -50,7 +51,7 @@ class Tally:
         """Note an attempt that failed; the first of a row is logged, a fault of ours always."""
         self.failing += 1
         MEASURES.count("relay_retries_total", self.name)
-        self.last_error = f"{type(error).__name__}: {error}"[:500]
+        self.last_error = blanked(f"{type(error).__name__}: {error}")[:500]
         self.last_error_at = int(time.time() * 1000)
         expected = isinstance(error, (Away, RedisError, OSError))
         if self.failing == 1 or not expected:

@@ -166,3 +166,11 @@ def test_a_plan_that_cannot_work_is_refused_with_its_file(tmp_path, text, told):
 def test_a_receiver_inside_is_refused_at_the_start(tmp_path):
     with pytest.raises(ChannelsError, match="loopback if private"):
         open_channels(tmp_path, read_plan(tmp_path, "http://127.0.0.1:9/"))
+
+
+def test_an_allow_list_bounds_whom_a_plan_may_name(tmp_path):
+    plan = read_plan(tmp_path, "https://crm.example/hook")
+    for allow in ("", "crm.example", "*.shop.example, crm.example"):
+        assert list(open_channels(tmp_path, plan, allow)) == ["webhook"]
+    with pytest.raises(ChannelsError, match=r"LAIKE_WEBHOOK_ALLOW is \*\.shop\.example"):
+        open_channels(tmp_path, plan, "*.shop.example")
