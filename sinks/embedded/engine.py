@@ -8,6 +8,7 @@ Errors: EngineError, with ClickHouse's code.
 
 import importlib
 import re
+import shutil
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping
@@ -28,6 +29,8 @@ _SETTING = re.compile(r"\w+")
 
 BAD_ARGUMENTS, SESSION_NOT_FOUND, SESSION_IS_LOCKED = 36, 372, 373
 TOO_MANY_QUERIES, NOT_IMPLEMENTED, UNKNOWN_SETTING = 202, 48, 115
+NOT_ENOUGH_SPACE = 243
+_ROOM = 16 << 20  # a part reserves its own size on the disk, 1 MiB at the least
 
 
 class EngineError(Exception):
@@ -83,6 +86,7 @@ class Connection:
     """One session of the engine, used by one thread at a time."""
 
     def __init__(self, path: str) -> None:
+        self._path = path
         with _errors():
             self._raw = _chdb.connect(path)
 
@@ -151,7 +155,13 @@ class Connection:
                     self._raw.streaming_cancel_query(handle)
 
     def insert(self, head: bytes, form: str, source: Source) -> tuple[int, int]:
-        """Insert what the source holds, all of it or nothing up to a million rows."""
+        """Insert what the source holds, all of it or nothing up to a million rows.
+
+        chdb says that all went well when the disk had no room for the part, so the disk is asked:
+        before, and after, since it may have filled meanwhile. An insert that is refused though it
+        was applied is one of unknown fate, as any caller must know them.
+        """
+        self._need_room(0)
         with _errors():
             handle = self._raw.send_insert(head.decode("utf-8", "surrogateescape"), form)
         try:
@@ -164,7 +174,16 @@ class Connection:
             raise
         with _errors():
             result = self._raw.insert_done(handle)
+        self._need_room(result.bytes_written())
         return result.rows_written(), result.bytes_written()
+
+    def _need_room(self, size: int) -> None:
+        free = shutil.disk_usage(self._path).free
+        if free < _ROOM + size:
+            told = (
+                f"Cannot reserve {size / 2**20:.2f} MiB, not enough space: {free:,} bytes are free"
+            )
+            raise EngineError.made(NOT_ENOUGH_SPACE, "NOT_ENOUGH_SPACE", told)
 
 
 @dataclass
