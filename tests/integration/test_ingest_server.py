@@ -56,6 +56,23 @@ async def test_what_is_answered_ok_is_in_the_stream(served):
     assert len(stored(redis)) == 301
 
 
+async def test_a_body_of_ten_megabytes_is_refused_and_the_next_call_is_taken(served):
+    http, redis = served
+
+    async def parts():
+        for _ in range(160):
+            yield b"x" * 65_536
+
+    for body in (b"x" * 10 * 1024 * 1024, parts()):  # with its length told, and without
+        try:
+            refused = await http.post("/v1/batch", content=body)
+            assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
+        except httpx.WriteError:
+            continue  # the door has answered and hung up while we still sent
+    assert (await http.post("/v1/track", json=GOOD)).text == "OK"
+    assert len(stored(redis)) == 1
+
+
 async def test_redis_away_and_back(served):
     http, redis = served
     redis.stop()
