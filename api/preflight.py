@@ -19,6 +19,7 @@ from typing import Literal
 GIB = 1 << 30
 DISK_MIN, DISK_GOOD = GIB // 2, 5 * GIB
 MEMORY_MIN, MEMORY_GOOD = GIB, 2 * GIB
+ROOM_MIN = 8 << 20
 FILES_MIN = 1024
 CLOCK_MIN_S = 1_735_689_600  # 2025-01-01: a clock before the first release was never set
 CLOCK_BACK_S = 60
@@ -59,6 +60,14 @@ def port_free(port: int, host: str = "127.0.0.1") -> bool:
         except OSError:
             return False
         return True
+
+
+def no_room(folder: Path) -> str:
+    """What to say of a disk on which Redis would end at its first write; "" of any other."""
+    free = shutil.disk_usage(folder).free
+    if free >= ROOM_MIN:
+        return ""
+    return f"the disk of {folder} is full ({free / 2**20:.1f} MiB free): make room, and it goes on"
 
 
 def any_port(host: str = "127.0.0.1") -> int:

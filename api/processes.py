@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 BACKOFF_S = (0.5, 1, 2, 4, 8)  # the waits before a start again; after the last, the end
+HOLD_S = 1
 CALM_S = 60  # ends longer ago than this are forgotten
 POLL_S = 0.05
 ROOT = Path(__file__).resolve().parent.parent  # where our packages are
@@ -45,6 +46,7 @@ class Part:
     ready_s: float = 60
     stop_s: float = 10
     once: bool = False  # its end with code 0 is no failure
+    holds: Callable[[], str] = str  # why a start would be in vain now; "" when it would not
 
 
 class Child:
@@ -55,6 +57,7 @@ class Child:
         self.log = log
         self.ends: deque[float] = deque(maxlen=len(BACKOFF_S) + 1)
         self.start_again_at: float | None = None
+        self.held = ""  # why it is not started again yet
         self._rotate()
         self.process = self._spawn()
 
@@ -81,6 +84,10 @@ class Child:
     def tend(self, now: float) -> str:
         """Start it again if it ended, after its wait; what happened in a line, or nothing."""
         if self.start_again_at is not None and now >= self.start_again_at:
+            before, self.held = self.held, self.part.holds()
+            if self.held:
+                self.start_again_at = now + HOLD_S
+                return "" if before else f"{self.part.name} is not started: {self.held}"
             self.start_again_at = None
             self.process = self._spawn()
             return f"{self.part.name} is started again"

@@ -61,12 +61,14 @@ def start(
     port: int | None = None,
     socket: Path | None = None,
     maxmemory: str = "2gb",
+    log: Path | None = None,
 ) -> "subprocess.Popen[bytes]":
     """Start Redis on `data` (made if missing); it ends with this process, Ctrl-C passes it by.
 
     With a port it listens on 127.0.0.1 and the socket; without, on the unix socket alone. Every
     write is on disk before it is answered (`appendfsync always`): with `everysec`, kill -9 under a
     busy disk lost acknowledged events. `save ""` because a failed snapshot stops all writes.
+    What it has to say is in `log`, else in redis.log beside its files.
     """
     data.mkdir(parents=True, exist_ok=True)
     path = (socket or socket_of(data)).absolute()
@@ -78,7 +80,7 @@ def start(
         "unixsocket": str(path),
         "unixsocketperm": "700",
         "dir": str(data.absolute()),
-        "logfile": str((data / "redis.log").absolute()),
+        "logfile": str((log or data / "redis.log").absolute()),
         "appendonly": "yes",
         "appendfsync": "always",
         "aof-use-rdb-preamble": "no",  # a dump keeps the bytes of entries deleted from a stream
