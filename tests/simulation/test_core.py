@@ -277,6 +277,23 @@ async def test_no_repeat_slips_through_while_two_ids_claim_each_other(names):
     assert world.decisions() == []
 
 
+@pytest.mark.parametrize("names", [("u1", "u2", "u3"), ("u3", "u2", "u1"), ("u2", "u4", "u6")])
+async def test_three_ids_that_claim_each_other_in_a_ring_become_one(names):
+    world = engine(NUDGE)
+    await world.open()
+    for name in names:
+        world.send(0, product_id="p1", userId=name, messageId=f"view of {name}")
+    for name, other in zip(names, (*names[1:], names[0]), strict=True):
+        world.send(2, type="alias", userId=name, previousId=other)
+    await world.run()
+    for name in names:
+        world.send(3, product_id="p1", userId=name, messageId=f"view of {name}")
+    world.send(4, product_id="p1", userId=names[0])
+    await world.run()
+    assert world.counts()["processed"] == 7
+    assert [row["cid"] for row in world.decisions()] == [f"u:{min(names)}"]
+
+
 async def test_a_shared_tablet_belongs_to_its_first_claimant():
     world = engine(NUDGE)
     world.send(0, product_id="p1", anonymousId="tablet")
