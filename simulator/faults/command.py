@@ -21,7 +21,6 @@ from simulator.progress import bar
 
 EXAMPLE = "example: python -m simulator faults --seeds 1000; python -m simulator faults --seed 42"
 SHRUNK_MAX = 2
-TRACE_LINES = 30
 
 
 def main(arguments: list[str]) -> int:
@@ -80,7 +79,7 @@ def _shown(outcome: Outcome, mutation: str, *, shrink: bool) -> dict[str, Any]:
         told |= {
             "shortest": {"events": allowed.events, "faults": found.faults, "steps": found.steps},
             "why_shortest": found.failures[:3],
-            "trace": found.trace[-TRACE_LINES:],
+            "trace": found.trace,
         }
     return told
 

@@ -123,6 +123,8 @@ class Relay:
             if not entries:
                 await idle()
                 continue
+            if sink == "push":
+                self.sending = entries
             await boundary("after read", READ_MS)
             await self._until_taken(lambda: self._take[sink](entries))  # noqa: B023 - awaited here
             for entry in entries:
@@ -157,7 +159,6 @@ class Relay:
                 raise Away("who knows whether it was inserted")
 
     async def _send(self, entries: list[Entry]) -> None:
-        self.sending = entries
         for entry in entries:
             for message in messages_of(entry):
                 await self._until_taken(lambda: self._send_one(message, entry))  # noqa: B023

@@ -97,7 +97,6 @@ class _Run:
                        if kind in chosen}  # fmt: skip
         self.strikes = [kind for kind in STRIKES if kind in chosen]
         self.strike_rate = random.choice((0.002, 0.006, 0.015))
-        self.outcome.trace = []
 
     def live(self) -> None:
         """All episodes, then the days after them, in which everything that waits comes due."""
@@ -184,7 +183,7 @@ class _Run:
         self.outcome.faults, self.outcome.steps = dict(self.world.counts), self.world.steps
         for actor in list(self.world.actors):
             self.world.end(actor)
-        self.outcome.trace = list(self.world.trace)
+        self.outcome.trace = [*self.world.struck, *self.world.trace]
 
 
 class _Stuck(Exception):  # noqa: N818 - told as it is

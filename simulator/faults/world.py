@@ -19,7 +19,7 @@ from random import Random
 from typing import Any
 
 START = 1_767_571_200_000  # 2026-01-05 00:00 UTC
-TRACE_LINES = 60
+TRACE_LINES = 20
 FOREVER = math.inf
 IDLE = "idle"
 
@@ -75,6 +75,7 @@ class World:
     counts: Counter[str] = field(default_factory=Counter)
     actors: list[Actor] = field(default_factory=list)
     trace: deque[str] = field(default_factory=lambda: deque(maxlen=TRACE_LINES))
+    struck: deque[str] = field(default_factory=lambda: deque(maxlen=TRACE_LINES))
     raised: Callable[[Actor, Exception], None] = lambda _actor, error: _raise(error)
 
     def __post_init__(self) -> None:
@@ -121,6 +122,7 @@ class World:
         self.counts[kind] += 1
         self.last_fault = max(self.last_fault, self.now)
         self.say(f"FAULT {kind}")
+        self.struck.append(self.trace[-1])
         return True
 
     def say(self, text: str) -> None:
