@@ -149,7 +149,7 @@ async def _load(connect: Callable[[], Log], server: "subprocess.Popen[bytes]") -
     """Append as fast as it is acknowledged, kill -9 at a random moment; what was acknowledged."""
     log, values, number = connect(), set[bytes](), 0
     await _patiently(log.ends)
-    began = time.monotonic()
+    began = last = time.monotonic()
     killing = asyncio.get_running_loop().call_later(random.uniform(*LOAD_SECONDS), server.kill)
     with suppress(LogAway, TimeoutError):
         while not killing.cancelled():
@@ -160,11 +160,11 @@ async def _load(connect: Callable[[], Log], server: "subprocess.Popen[bytes]") -
                 await log.append(batch)
             number += BATCH
             values |= {item.value for item in batch}
-    seconds = time.monotonic() - began
+            last = time.monotonic()
     with suppress(LogAway, OSError):
         await log.close()
     await asyncio.to_thread(server.wait)
-    return {"values": values, "seconds": seconds}
+    return {"values": values, "seconds": last - began}
 
 
 async def _kept(log: Log) -> set[bytes]:
