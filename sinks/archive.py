@@ -150,6 +150,7 @@ def event_row(shard: int, record: Record, event: Event) -> Row:
         "type": event.type,
         "user_id": event.user_id,
         "anonymous_id": event.anonymous_id,
+        "previous_id": event.previous_id,
         "traits": _json(event.traits),
         "context": bytes(event.context).decode(),
         "log_time": instant(record.log_time),
