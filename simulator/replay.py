@@ -61,6 +61,14 @@ class File:
         rows = in_order(self.path, self._time_column, self.read_time, self.survey)
         return self.reading.happened(rows)
 
+    def record(self, event: Happened, shards: int) -> Append:
+        """An event as a record of the log; an unreadable row as a rejected one."""
+        source = f"replay:{self.mapping.mapping}"
+        if event.wrong:
+            item = {"file": self.hash, **event.item}
+            return rejected(item, shards, source, event.at, "unreadable", event.wrong)
+        return to_record(event.item, shards, source, event.at, [self.hash, event.row])
+
     def moment(self, text: str) -> int:
         """A moment as it is written on the command line; without a zone, in the file's."""
         at = reader_of_time(self.mapping.time.__class__("", zone=self.mapping.time.zone))(text)
@@ -139,7 +147,9 @@ class _Replay:
                 await self.clock.open(end)
                 first = first or end
             opened = end
-            self.pending.append(self._record(event))
+            record = self.file.record(event, self.log.shards)
+            self.pending.append(record)
+            self.result.rejected += record.key == REJECTED
             self.result.resent += end <= before
             if len(self.pending) >= PER_APPEND:
                 await self._flush()
@@ -174,17 +184,6 @@ class _Replay:
         await append(self.log, self.pending)
         self.result.events_in += len(self.pending)
         self.pending = []
-
-    def _record(self, event: Happened) -> Append:
-        source = f"replay:{self.file.mapping.mapping}"
-        if event.wrong:
-            item = {"file": self.file.hash, **event.item}
-            record = rejected(item, self.log.shards, source, event.at, "unreadable", event.wrong)
-        else:
-            row = [self.file.hash, event.row]
-            record = to_record(event.item, self.log.shards, source, event.at, row)
-        self.result.rejected += record.key == REJECTED
-        return record
 
     def _tell(self, row: int) -> None:
         if self.progress and row:
