@@ -215,9 +215,9 @@ def _expected(reader: Reader, node: Node, start: int, scope: Scope) -> Expectati
     held = _reason(reader, found.pop("held")) if "held" in found else ""
     actions: list[tuple[str, str]] = []
     fields: dict[str, Any] = {}
+    refused = False
     for name, value in found.items():
-        if name in ACTIONS and reader.refused(value, f"do.{name}"):
-            continue
+        refused = refused or (name in ACTIONS and reader.refused(value, f"do.{name}"))
         if name in ACTIONS:
             actions += [
                 (name, reader.text(item, f"a {name}'s name")) for item in reader.items(value)
@@ -226,7 +226,7 @@ def _expected(reader: Reader, node: Node, start: int, scope: Scope) -> Expectati
             fields[name] = _field(value)
         else:
             reader.error(value, f"`{name}` is one plain value here")
-    if bool(held) == bool(actions):
+    if bool(held) == bool(actions) and not refused:
         reader.error(
             node, f"what is expected is either held: REASON or one of {', '.join(ACTIONS)}"
         )

@@ -257,7 +257,8 @@ def _stranger(
 ) -> RuleError:
     file = templates.files[place]
     written = templates.texts[place].split("\n")[line - 1]
-    column = max(written.find(name), written.find(name.rpartition(".")[2]), 0) + 1
+    places = (written.find(name), written.find(name.rpartition(".")[2]), 0)
+    column = next(place for place in places if place >= 0) + 1
     root = name.partition(".")[0]
     inner = sorted(one for one in names if one.startswith(f"{root}."))
     hint = near(name, names) or (f"; {root} has {', '.join(inner)}" if inner else "")

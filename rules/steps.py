@@ -121,6 +121,7 @@ def _steps(reader: Reader, node: Node, course: Course) -> tuple[Item, ...]:
         return ()
     found: list[Item] = []
     follows = course.follows
+    made: Item | None = None
     for number, item in enumerate(node.items, start=1):
         last = found[-1] if found else None
         if isinstance(last, Stop) and last.condition is None:
@@ -129,7 +130,7 @@ def _steps(reader: Reader, node: Node, course: Course) -> tuple[Item, ...]:
         made = _step(reader, item, course)
         if made is not None:
             found.append(made)
-    if found and isinstance(found[-1], Wait) and not follows:
+    if found and made is not None and isinstance(found[-1], Wait) and not follows:
         reader.error(node.items[-1], "the last step is a wait: nothing follows it")
     return tuple(found)
 

@@ -64,6 +64,7 @@ def language_scope(scope: Scope, unbuilt: frozenset[str] = UNBUILT) -> Scope:
             closed[name] = NOT_BUILT
         else:
             opened[name] = kind
+    closed["segment.*"] = "is a segment: it is not in reach here"
     return replace(scope.opened(opened), closed=closed)
 
 
@@ -76,4 +77,5 @@ def with_segments(
     names: dict[str, Kind] = {
         f"segment.{name}": "text" if one.tiered else "flag" for name, one in segments.items()
     }
-    return scope.opened(names)
+    closed = {name: why for name, why in scope.closed.items() if name != "segment.*" or not names}
+    return replace(scope.opened(names), closed=closed)

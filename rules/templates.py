@@ -16,7 +16,7 @@ from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from rules.errors import BadText, full_width
+from rules.errors import BadText, full_width, near
 from rules.model import CHANNELS, PAGE, Shop
 from rules.values import tidy
 
@@ -80,8 +80,19 @@ class Templates:
             raise BadText(
                 f"this cannot be read as a template: {error.message}{hint}", line
             ) from None
+        self._check_filters(tree)
         self.texts[place], self.files[place] = text, file
         self.names[place] = _names(tree)
+
+    def _check_filters(self, tree: nodes.Template) -> None:
+        known = self._environments[False]
+        uses: list[tuple[Any, Mapping[str, Any]]] = []
+        uses += [(node, known.filters) for node in tree.find_all(nodes.Filter)]
+        uses += [(node, known.tests) for node in tree.find_all(nodes.Test)]
+        for node, names in uses:
+            if node.name not in names:
+                hint = near(str(node.name), names)
+                raise BadText(f"there is no filter or test `{node.name}`{hint}", node.lineno)
 
     def places(self) -> dict[str, frozenset[tuple[str, str]]]:
         """(language, channel) pairs by template."""

@@ -45,7 +45,7 @@ WHEN: Final = Form(
             "crosses: risk.abuse\nabove: 0.8\nback: 0.6",
         ),
         "above": Key("number", "the level it rises to", ""),
-        "below": Key("number", "the level it falls to", ""),
+        "below": Key("number", "the level it falls to", "crosses: churn.risk\nbelow: 0.2"),
         "back": Key("number", "how far it must come back before it counts again", ""),
         "due": Key(
             "feature",

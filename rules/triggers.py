@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from features.vocabulary import ITEM_EVENTS, NAMES
-from rules.document import Items, Node, Text
+from rules.document import Fields, Items, Node, Text
 from rules.errors import BadText, near, one_of
 from rules.events import event_names
 from rules.expressions import Expr, expression
@@ -52,7 +52,8 @@ def trigger(reader: Reader, node: Node, near_by: Surroundings) -> Trigger | None
         return None
     before = len(reader.errors)
     found = reader.fields(node, WHEN)
-    kinds = [name for name in COMPANIONS if name in found and not (name == "at" and "due" in found)]
+    dated = isinstance(node, Fields) and any(key.value == "due" for key, _ in node.pairs)
+    kinds = [name for name in COMPANIONS if name in found and not (name == "at" and dated)]
     if len(kinds) != 1:
         if kinds or len(reader.errors) == before:
             known = [name for name in COMPANIONS if f"when.{name}" not in reader.unbuilt]
