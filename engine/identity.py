@@ -66,7 +66,9 @@ def receive_claim(
     effects.letters.append(Letter(body["by"], "state", state, moment.offset))
     customer.clear()
     left = write(customer)
-    left.identity = Identity(identity.birth, body["by"], [], identity.erased_at, identity.erasures)
+    left.identity = Identity(
+        identity.birth, body["by"], [], identity.erased_at, identity.erasures, [customer.cid]
+    )
     left.journey.scheduled = scheduled  # to be taken out of the shard's sorted set
     left.journey.listed = listed  # and of its index
 
@@ -75,31 +77,36 @@ def receive_state(
     customer: Customer, body: dict[str, Any], moment: Moment, effects: Effects
 ) -> None:
     """What an id that moved here leaves us: unite with it, or send it on to where we moved."""
-    if _keeps(customer, body) or forwarded(customer, "state", body, moment, effects):
-        return
-    _unite(customer, body, moment, effects)
     identity = memory(customer).identity
-    if identity.kept:
-        body, identity.kept = orjson.loads(identity.kept), b""
+    if not _has_moved(customer, body, moment, effects):
         _unite(customer, body, moment, effects)
+    elif identity.kept or _came_round(customer, body["path"]):
+        other = Customer.decode(body["from"], base64.b64decode(body["blob"]), REGISTRY)
+        held = {other.cid, *memory(other).identity.aliases}
+        identity.awaited = [name for name in identity.awaited if name not in held]
+        write(customer).identity.kept.append(orjson.dumps(body))
+        if not identity.awaited:
+            _live_again(customer, moment, effects)
+    else:
+        if body["from"] not in identity.awaited:
+            write(customer).identity.awaited = [*identity.awaited, body["from"]][-ALIASES_MAX:]
+        _send_on(customer, "state", body, moment, effects)
 
 
-def _keeps(customer: Customer, body: dict[str, Any]) -> bool:
-    """Of two who moved to one another the smaller waits for his own state, then takes in both.
+def _came_round(customer: Customer, path: list[str]) -> bool:
+    """Whether this is the one of a circle who takes the others in."""
+    return customer.cid in path and customer.cid == min(path[path.index(customer.cid) :])
 
-    Sent round once more, the other's state would be overtaken by events that it must be there for.
+
+def _live_again(customer: Customer, moment: Moment, effects: Effects) -> None:
+    """All that went round is back: the circle ends here.
+
+    Earlier, an event could overtake a state on its second round, and be applied without it.
     """
-    identity = memory(customer).identity
-    straight = body["path"] == [identity.moved_to]  # else more than two are in the circle
-    if not straight or customer.cid > identity.moved_to or identity.kept:
-        return False
-    other = Customer.decode(body["from"], base64.b64decode(body["blob"]), REGISTRY)
-    write(customer)
-    if customer.cid in memory(other).identity.aliases:  # then his own is in it already
-        identity.moved_to = ""
-        return False
-    identity.kept = orjson.dumps(body)
-    return True
+    identity = write(customer).identity
+    kept, identity.kept, identity.awaited, identity.moved_to = identity.kept, [], [], ""
+    for body in kept:
+        _unite(customer, orjson.loads(body), moment, effects)
 
 
 def _unite(customer: Customer, body: dict[str, Any], moment: Moment, effects: Effects) -> None:
@@ -137,19 +144,25 @@ def forwarded(
     customer: Customer, kind: str, body: dict[str, Any], moment: Moment, effects: Effects
 ) -> bool:
     """Whether this customer has moved and the letter was sent after it."""
-    identity = memory(customer).identity
-    if not identity.moved_to:
+    if not _has_moved(customer, body, moment, effects):
         return False
-    path: list[str] = body.get("path", [])
-    if customer.cid in path:
-        circle = path[path.index(customer.cid) :]
-        if customer.cid == min(circle) or len(path) >= PATH_MAX:
-            identity.moved_to = ""
-            write(customer)
-            return False
-    body = {**body, "path": [*path, customer.cid]}
-    effects.letters.append(Letter(identity.moved_to, kind, body, moment.offset))
+    _send_on(customer, kind, body, moment, effects)
     return True
+
+
+def _has_moved(customer: Customer, body: dict[str, Any], moment: Moment, effects: Effects) -> bool:
+    """Whether this customer lives elsewhere; a letter that has gone on for too long ends that."""
+    if memory(customer).identity.moved_to and len(body.get("path", [])) >= PATH_MAX:
+        _live_again(customer, moment, effects)
+    return bool(memory(customer).identity.moved_to)
+
+
+def _send_on(
+    customer: Customer, kind: str, body: dict[str, Any], moment: Moment, effects: Effects
+) -> None:
+    body = {**body, "path": [*body.get("path", []), customer.cid]}
+    to = memory(customer).identity.moved_to
+    effects.letters.append(Letter(to, kind, body, moment.offset))
 
 
 def _unite_journeys(mine: Journey, theirs: Journey, book: Book) -> None:

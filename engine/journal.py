@@ -31,7 +31,8 @@ class Identity(msgspec.Struct, array_like=True):
     aliases: list[str] = []
     erased_at: int = 0  # what is stamped up to then (ms) is dropped; 0 for never erased
     erasures: int = 0
-    kept: bytes = b""  # the state letter of one who moved here while this one moved there
+    awaited: list[str] = []  # moved: whose states went on from here, his own the first
+    kept: list[bytes] = []  # moved in a circle: the state letters that came round
 
 
 class Seen(msgspec.Struct, array_like=True):

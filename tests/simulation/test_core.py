@@ -257,23 +257,24 @@ async def test_two_ids_that_claim_each_other_at_once_become_one():
     assert sorted(moved) == ["", "u:u1"]
 
 
-@pytest.mark.parametrize("names", [("u1", "u2"), ("u2", "u1"), ("u1", "u3"), ("u2", "u4")])
-async def test_no_repeat_slips_through_while_two_ids_claim_each_other(names):
+@pytest.mark.parametrize(
+    "names", [("u1", "u2"), ("u2", "u1"), ("u2", "u4"), ("u1", "u2", "u3"), ("u4", "u1", "u2")]
+)
+async def test_no_repeat_slips_through_while_ids_claim_each_other_in_a_ring(names):
     world = engine(NUDGE)
     await world.open()
     for name in names:
         world.send(0, product_id="p1", userId=name, messageId=f"view of {name}")
-    one, two = names
-    world.send(2, type="alias", userId=two, previousId=one)
-    world.send(2, type="alias", userId=one, previousId=two)
-    for _ in range(12):  # longer than all letters of the two are under way
+    for name, other in zip(names, (*names[1:], names[0]), strict=True):
+        world.send(2, type="alias", userId=name, previousId=other)
+    for _ in range(20):  # longer than all letters of the two are under way
         for worker in world.workers:
             await worker.process(world.logs[worker.number][worker.next_offset :])
         world.carry()
         for name in names:
             world.send(3, product_id="p1", userId=name, messageId=f"view of {name}")
     await world.run()
-    assert world.counts()["processed"] == 4
+    assert world.counts()["processed"] == 2 * len(names)
     assert world.decisions() == []
 
 
