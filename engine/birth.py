@@ -39,8 +39,9 @@ async def check(redis: Any, log: Log, *, identity: str, shards: int, clock: str)
 
 
 async def _compare_offsets(redis: Any, log: Log, shards: int) -> None:
-    ends = await log.ends()
+    # Positions first: another worker may decide a record that comes in between the two reads.
     positions = await redis.mget([keys(shard)["next"] for shard in range(shards)])
+    ends = await log.ends()
     for shard, (position, end) in enumerate(zip(positions, ends, strict=True)):
         offset = Position.parse(position).offset
         if offset > end:

@@ -71,14 +71,15 @@ class Lease:
     async def _take(self, key: str) -> None:
         first_seen, expiry = b"", 0.0
         while held := await self._renew(key):
-            left = await self._redis.pttl(key) / 1000 + time.monotonic()
+            asked = time.monotonic()  # an answer that took long must not look like a renewal
+            left = await self._redis.pttl(key) / 1000
             if _is_dead(held):
                 await self._redis.eval(RELEASE, 1, key, held)
                 continue
-            if held == first_seen and left > expiry + 0.1:
+            if held == first_seen and asked + left > expiry + 0.1:
                 raise Stopped(_refusal(key, held))
             if held != first_seen:
-                first_seen, expiry = held, left
+                first_seen, expiry = held, time.monotonic() + left
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _renew(self, key: str) -> bytes:

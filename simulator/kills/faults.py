@@ -101,10 +101,12 @@ async def pause_worker(world: World) -> int:
     worker = world.worker()
     if worker is None:
         return 0
+    world.busy.add(worker.name)
     worker.signal(signal.SIGSTOP)
     world.mark("worker stopped")
     await asyncio.sleep(world.seconds(0.2, 4))
     worker.signal(signal.SIGCONT)
+    world.busy.discard(worker.name)
     return 0
 
 
