@@ -10,6 +10,7 @@ from typing import Any, Final
 from engine.effects import Row
 from engine.gates import Case
 from engine.ids import coupon_code, decision_id
+from engine.texts import carried
 from rules.model import Coupon, Notify
 from rules.values import MISSING
 
@@ -41,7 +42,7 @@ def _notify(case: Case, action: Notify) -> Row | None:
         return None
     return {
         "kind": "notify", "name": action.name, "via": via, "channel": via[0],
-        "template": action.template, "with": with_, "to": "customer",
+        "template": action.template, "with": with_, "to": "customer", **carried(case, action),
     }  # fmt: skip
 
 
