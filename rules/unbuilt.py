@@ -23,6 +23,7 @@ UNBUILT: Final = frozenset((
     *("do.choose", "do.split", "wait.until", "wait.looked", "guard.wait"),
     *("do.show", "do.points", "do.tag", "do.audience", "do.recommend", "do.task", "do.alert"),
     *("do.pause", "do.webhook", "do.emit"),
+    *("show.looked", "points.looked", "task.looked", "alert.looked", "pause.looked"),
     *("coupon.to", "coupon.looked", "valid.until", "notify.to", "notify.looked"),
     *("offer.codes", "offer.stacks", "offer.returns", "offer.cost", "offer.limit"),
     *("offer.budget",),

@@ -19,6 +19,13 @@ do:
   - notify: {via: [push], template: hello}
 """
 
+NOT_YET = frozenset(  # some names as if the engine did not do them, whatever it does by now
+    (
+        *("rule.budget", "rule.quiet_hours", "rule.digest", "name.arrived", "when.sequence"),
+        *("when.crosses", "wait.until", "do.choose", "do.task", "coupon.to", "held.budget"),
+    )
+)
+
 
 def load(text: str, **files: str) -> Book:
     return book_from_sources({"nudge.yaml": dedent(text), **files})
@@ -26,7 +33,7 @@ def load(text: str, **files: str) -> Book:
 
 def errors(text: str) -> list[str]:
     with pytest.raises(RuleErrors) as found:
-        load_text(dedent(text), "x.yaml")
+        load_text(dedent(text), "x.yaml", NOT_YET)
     return [str(error) for error in found.value.errors]
 
 
