@@ -20,7 +20,7 @@ from engine.stores.redis import keys
 from sinks.clickhouse import insert
 
 WHOSE: Final = ("cid", "alias")  # the columns that hold a customer's id
-WHEN: Final = ("at", "linked_at")
+WHEN: Final = ("at", "linked_at", "updated_at")
 SILENT: Final = {"log_queries": 0}
 IDS_A_QUESTION: Final = 200
 

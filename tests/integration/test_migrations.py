@@ -14,6 +14,7 @@ T0 = 1_780_272_000_000  # 2026-06-01 00:00 UTC
 TABLES = {
     "events", "identities", "order_facts", "decisions", "outcomes",
     "coupon_ledger", "rules", "model_metrics", "quarantine",
+    "points_ledger", "segment_moves", "ticket_facts", "customers",
 }  # fmt: skip
 VIEWS = {
     "v_events": "",
@@ -23,6 +24,10 @@ VIEWS = {
     "v_arms": "",
     "v_lift": "(days = 7, until = '2026-07-01')",
     "v_coupon_cost": "",
+    "v_customers": "",
+    "v_points": "",
+    "v_segment_size": "",
+    "v_tickets": "",
 }
 
 
@@ -61,6 +66,20 @@ SAMPLES = {
     "model_metrics": [{"model": "m", "at": T0, "version": "v1", "metric": "auc", "value": 0.71, "examples": 100}],
     "quarantine": [{"quarantine_id": "q", "at": 4_000_000_000_000, "source": "web", "reason": "bad_time", "detail": "d", "body": "{}",
                     "retried_at": None, "version": 1}],
+    "points_ledger": [{"cid": "a:x", "entry_id": "m1", "at": T0, "fact": "earned", "points": 100, "lot": "m1", "expires_at": T0 + DAY,
+                       "order_id": "o1", "rule": "", "version": 1},
+                      {"cid": "u:1", "entry_id": "m2", "at": T0 + DAY, "fact": "expired", "points": -40, "lot": "m1", "expires_at": None,
+                       "version": 2}],
+    "segment_moves": [{"segment": "member.gold", "at": T0, "cid": "u:1", "seq": 1, "move": 1, "went_to": "gold", "version": 1},
+                      {"segment": "member.gold", "at": T0 + DAY, "cid": "u:1", "seq": 2, "move": -1, "came_from": "gold", "version": 2},
+                      {"segment": "member.gold", "at": T0 + DAY, "cid": "u:2", "seq": 1, "move": 1, "version": 3}],
+    "ticket_facts": [{"ticket_id": "t1", "at": T0, "message_id": "m1", "fact": "opened", "cid": "u:1", "team": "care", "topic": "size",
+                      "due_at": T0 + DAY, "version": 1},
+                     {"ticket_id": "t1", "at": T0 + 60_000, "message_id": "m2", "fact": "replied", "cid": "u:1", "staff_id": "s1", "version": 2},
+                     {"ticket_id": "t1", "at": T0 + 90_000, "message_id": "m3", "fact": "rated", "cid": "u:1", "score": 4.5, "version": 3}],
+    "customers": [{"cid": "u:1", "version": 7, "updated_at": T0, "first_seen": T0, "last_seen": None, "birthday_md": 504, "tier": "gold",
+                   "segments": ["vip", "rfm.champions"], "consent": {"marketing": ["push", "sms"], "service": []},
+                   "scores": {"purchase": 0.25}, "points": 60}, {"cid": "a:x", "version": 3, "updated_at": T0}],
 }  # fmt: skip
 
 
@@ -176,6 +195,13 @@ def test_every_view_answers_with_rows_twice_inserted(migrated):
     assert lift["revenue_a_customer"] == 50.0
     (cost,) = [row for row in answers["v_coupon_cost"] if row["redeemed"]] or [None]
     assert float(cost["cost"]) == 9.5
+    assert answers["v_points"] == [
+        {"cid": "u:1", "balance": 60, "earned": 100, "redeemed": 0, "expired": 40}
+    ]
+    assert [row["size"] for row in answers["v_segment_size"]] == [1, 1]
+    (ticket,) = answers["v_tickets"]
+    assert (ticket["team1"], ticket["staff"], ticket["csat"]) == ("care", "s1", 4.5)
+    assert [row["cid"] for row in answers["v_customers"]] == ["u:1"]
 
 
 def test_views_are_right_without_any_row(migrated):
@@ -193,6 +219,15 @@ def test_values_arrive_as_they_are_meant(migrated):
     insert(migrated, "decisions", SAMPLES["decisions"])
     found = migrated.query("SELECT values, arm FROM decisions ORDER BY at LIMIT 1").result_rows
     assert found == [({"cart.value": "12.50"}, "treated")]
+    insert(migrated, "customers", SAMPLES["customers"])
+    found = migrated.query(
+        "SELECT segments, consent, scores, points, last_seen FROM customers WHERE cid = 'u:1'"
+    ).result_rows
+    consent = {"marketing": ["push", "sms"], "service": []}
+    assert found == [(["vip", "rfm.champions"], consent, {"purchase": 0.25}, 60, None)]
+    insert(migrated, "ticket_facts", SAMPLES["ticket_facts"])
+    scores = "SELECT groupArray(score), count() FROM ticket_facts"  # null is no score
+    assert migrated.query(scores).result_rows == [([4.5], 3)]
 
 
 @pytest.mark.parametrize(
