@@ -187,6 +187,9 @@ def _unite_journeys(mine: Journey, theirs: Journey, book: Book) -> None:
         mine.silent[rule] = max(last, mine.silent.get(rule, 0), key=abs)
     for event, at, about in noted(theirs):
         note(mine, event, about, at)
+    for purpose, until in theirs.paused.items():  # a pause holds for both
+        mine.paused[purpose] = max(until, mine.paused.get(purpose, 0))
+    mine.told = 0  # he is no longer as the table has him
 
 
 def _goes_on(instance: Instance, other: Journey, book: Book) -> bool:

@@ -78,6 +78,8 @@ class Journey(msgspec.Struct, array_like=True):
     scheduled: int = 0  # what the shard's sorted set holds for this customer, 0 for nothing
     listed: list[str] = []  # what the shard's index lists him under
     met: dict[str, int] = {}  # inactive rule -> when it came to one who was silent already (ms)
+    paused: dict[str, int] = {}  # purpose -> until when nothing of it comes to him (ms)
+    told: int = 0  # when his row of `customers` was last written, by log time (ms)
 
     def arm(self, due: int) -> None:
         """A timer was set to `due` (ms). The alarm may be early when the timer moves on later."""

@@ -132,23 +132,18 @@ NUMBERS = {
     "Float32": pa.float32(),
     "Float64": pa.float64(),
 }
-_ARRAY = pa.list_(pa.string())
 
 
 def _column(name: str, kind: str) -> Column:
     """Map a ClickHouse type, of those our tables use, to what is sent for it."""
     optional = kind.startswith("Nullable(")
     bare = kind.removeprefix("LowCardinality(").removeprefix("Nullable(").rstrip(")")
+    if bare.startswith(("Map(", "Array(")):
+        return _collection(name, bare)
     if bare.startswith("DateTime64(3"):
         return Column(name, pa.timestamp("ms", "UTC"), None if optional else REQUIRED, None)
     if bare.startswith("Decimal("):
         return Column(name, pa.decimal128(18, 2), 0.0, float)
-    if bare.startswith("Map("):
-        inner = bare.rpartition(", ")[2]  # what a name stands for; names are text
-        holds = _ARRAY if inner.startswith("Array(") else NUMBERS.get(inner, pa.string())
-        return Column(name, pa.map_(pa.string(), holds), {}, lambda pairs: [*pairs.items()])
-    if bare.startswith("Array("):
-        return Column(name, _ARRAY, [], None)
     if bare.startswith("Enum8("):
         return Column(name, pa.string(), REQUIRED, None)
     if bare == "String" or bare.startswith("FixedString("):
@@ -156,3 +151,13 @@ def _column(name: str, kind: str) -> Column:
     if bare in NUMBERS:
         return Column(name, NUMBERS[bare], None if optional else 0, None)
     raise BadRowsError(f"column {name} is a {kind}, which inserts do not know yet")
+
+
+def _collection(name: str, kind: str) -> Column:
+    """A list of text, or what names (which are text) stand for."""
+    several = pa.list_(pa.string())
+    if kind.startswith("Array("):
+        return Column(name, several, [], None)
+    inner = kind.rpartition(", ")[2]
+    holds = several if inner.startswith("Array(") else NUMBERS.get(inner, pa.string())
+    return Column(name, pa.map_(pa.string(), holds), {}, lambda pairs: [*pairs.items()])
