@@ -9,25 +9,33 @@ from pathlib import Path
 
 import typer
 
-from rules.errors import RuleErrors, near, one_of
+from rules.advice import advice
+from rules.errors import RuleError, RuleErrors, near, one_of
 from rules.load import load_book
 from simulator.rule_tests import run_examples
 
 
 def check(folder: Path, as_json: bool) -> int:
-    """Say every error of every file; the exit code."""
+    """Say every error of every file, and what is legal but hardly meant; the exit code."""
     names: list[str] = []
-    errors = []
+    errors: list[RuleError] = []
+    doubts: list[RuleError] = []
     try:
-        names = sorted(load_book(folder).rules)
+        book = load_book(folder)
+        names, doubts = sorted(book.rules), advice(book)
     except RuleErrors as wrong:
         errors = list(wrong.errors)
         if not as_json:
             sys.stderr.write(f"{wrong}\n")
     if as_json:
-        told = {"rules": names, "errors": [error._asdict() for error in errors]}
+        told = {
+            "rules": names,
+            "errors": [error._asdict() for error in errors],
+            "warnings": [doubt._asdict() for doubt in doubts],
+        }
         sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
     elif not errors:
+        sys.stderr.writelines(f"warning: {doubt}\n" for doubt in doubts)
         sys.stdout.write(f"{len(names)} rules: {', '.join(names)}\n")
     return int(bool(errors))
 
