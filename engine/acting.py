@@ -18,8 +18,11 @@ HELD_BITS: Final = {"once_per": 1, "too_many_open": 2}
 _NO_ACT: Final = Act(())
 
 
-def act(turn: Turn, rule: Rule, instance: Instance, step: Act) -> bool:
-    """Decide one act; False when it was held and the instance is over."""
+def act(turn: Turn, rule: Rule, instance: Instance, step: Act, split: str = "") -> bool:
+    """Decide one act; False when it was held and the instance is over.
+
+    `split` names the branches drawn by lot on the way to it.
+    """
     case = Case(turn, rule, instance, step, first=not instance.arm)
     reason = next((held for gate in GATES if (held := gate(case))), "")
     actions = [] if reason else rows_of(case)
@@ -28,9 +31,9 @@ def act(turn: Turn, rule: Rule, instance: Instance, step: Act) -> bool:
     elif not actions and not reason:
         reason = "condition"
     if reason:
-        turn.effects.decisions.append(_row(case, step.step, held=reason))
+        turn.effects.decisions.append(_row(case, step.step, held=reason, split=split))
         return False
-    turn.effects.decisions.append(_row(case, step.step, actions=actions or []))
+    turn.effects.decisions.append(_row(case, step.step, actions=actions or [], split=split))
     return True
 
 
@@ -54,7 +57,13 @@ def hold_once(turn: Turn, rule: Rule, instance: Instance, reason: str, at: int) 
 
 
 def _row(
-    case: Case, step: str, *, actions: list[Row] | None = None, held: str = "", at: int = 0
+    case: Case,
+    step: str,
+    *,
+    actions: list[Row] | None = None,
+    held: str = "",
+    at: int = 0,
+    split: str = "",
 ) -> Row:
     """A decision as it is written to the outbox: all of it follows from records alone."""
     rule, instance, turn = case.rule, case.instance, case.turn
@@ -69,7 +78,7 @@ def _row(
         "cid": turn.customer.cid, "run": rule.run, "instance": instance.subject, "step": step,
         "version": moment.book.hash, "purpose": rule.purpose,
         "result": "hold" if held else "act", "held": held,
-        "arm": case.arm, "split": "", "propensity": 1.0, "model_version": moment.model,
+        "arm": case.arm, "split": split, "propensity": 1.0, "model_version": moment.model,
         "values": reading, "actions": actions or [],
         "latency_ms": max(0, moment.log_time - at), "log_offset": moment.offset,
         "not_after": at + NOT_AFTER_MS,

@@ -7,7 +7,7 @@ triggers themselves (triggers.py), steps (steps.py), timers (timers.py). Times a
 from engine.acting import hold
 from engine.effects import Effects, Moment
 from engine.journal import Instance, note
-from engine.steps import advance, close
+from engine.steps import advance, close, duration
 from engine.subjects import concerns, subjects_in
 from engine.timers import broke_silence
 from engine.triggers import heard
@@ -44,6 +44,7 @@ def _heed(
         return
     if not concerns(rule, instance.subject, subjects):
         return
+    turn.about(rule, instance.subject, instance)
     if any(_stops(turn, stop, event, names) for stop in rule.stop_on):
         hold(turn, rule, instance, "stopped", event.at)
         close(turn, instance)
@@ -53,7 +54,7 @@ def _heed(
         return
     if not wait.since_last.isdisjoint(names) and event.at > instance.anchor:
         instance.anchor = event.at
-        instance.due = event.at + wait.for_ms
+        instance.due = event.at + (duration(turn, wait, event.at) or 0)
     awaited = not wait.events.isdisjoint(names) and instance.anchor <= event.at <= instance.due
     if awaited and turn.holds(wait.condition, event, event.at):
         instance.arrived = event.at

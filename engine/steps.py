@@ -1,43 +1,38 @@
-"""The steps of a rule's instance: it goes on through them until one waits or none is left.
+"""The steps of a rule's instance: it goes on through them until it waits or none is left.
 
-Must live here: what each kind of step does, in a table. Must not: what an act decides (acting.py),
-what opens an instance (triggers.py), what wakes it (timers.py).
+Must live here: the way from one wait to the next, and waiting. Must not: what an act decides
+(acting.py), what opens an instance (triggers.py), what wakes it (timers.py), the program's form
+(rules/program.py, which also walks it).
 """
 
-from collections.abc import Callable
-from enum import Enum
-from typing import Any, Final
-
-from engine.acting import act
+from engine.acting import act, hold
+from engine.dates import moment_of
+from engine.ids import share
 from engine.journal import SEPARATOR, Instance
 from engine.subjects import concerns
 from engine.turn import Turn
-from rules.model import Act, Rule, Stop, Wait
-
-
-class Then(Enum):
-    """What comes after a step."""
-
-    next = "the step after it"
-    wait = "nothing before the instance's due time, or an event"
-    end = "the instance's end"
+from rules.model import Act, Rule, Split, SplitBranch, Wait
+from rules.program import passage
 
 
 def advance(turn: Turn, rule: Rule, instance: Instance, at: int) -> None:
-    """Go through the steps, as of `at`, until one waits or none is left."""
-    while True:
-        instance.step += 1
-        if instance.step >= len(rule.steps):
-            close(turn, instance)
-            return
-        step = rule.steps[instance.step]
-        then = STEPS[type(step)](turn, rule, instance, step, at)
-        if then is Then.wait:
-            turn.journey.arm(instance.due)
-            return
-        if then is Then.end:
-            close(turn, instance)
-            return
+    """Go on from the step it stands at, as of `at`: one decision, then a wait or the end."""
+    turn.about(rule, instance.subject, instance)
+
+    def draw(split: Split) -> SplitBranch:
+        return split.drawn(share(rule.name, rule.run, split.step, instance.birth))
+
+    found = passage(rule.steps, instance.step + 1, lambda asked: turn.holds(asked, None, at), draw)
+    instance.due = at
+    instance.step = found.end
+    if found.actions and not act(turn, rule, instance, Act(found.actions, found.step), found.split):
+        close(turn, instance)
+        return
+    wait = rule.steps[found.end] if found.end < len(rule.steps) else None
+    if isinstance(wait, Wait) and _waits(turn, rule, instance, wait, at):
+        turn.journey.arm(instance.due)
+    else:
+        close(turn, instance)
 
 
 def close(turn: Turn, instance: Instance) -> None:
@@ -46,10 +41,29 @@ def close(turn: Turn, instance: Instance) -> None:
     journey.open = [other for other in journey.open if other is not instance]
 
 
-def _wait(turn: Turn, rule: Rule, instance: Instance, step: Wait, at: int) -> Then:
-    instance.anchor = max(at, _last(turn, rule, instance, step, at))
-    instance.due = instance.anchor + step.for_ms
-    return Then.wait
+def _waits(turn: Turn, rule: Rule, instance: Instance, wait: Wait, at: int) -> bool:
+    """Set when the wait ends; False when that cannot be known: the instance is over."""
+    instance.arrived = 0
+    instance.anchor = max(at, _last(turn, rule, instance, wait, at))
+    if wait.until is not None:
+        instance.due = max(at, until := moment_of(turn, wait.until, at))
+        known = until > 0
+    else:
+        wanted = duration(turn, wait, at)
+        instance.due = instance.anchor + (wanted or 0)
+        known = wanted is not None
+    if not known:
+        hold(turn, rule, instance, "missing_value", at)
+    return known
+
+
+def duration(turn: Turn, wait: Wait, at: int) -> int | None:
+    """How long to wait, in ms; None when it is looked up and unknown."""
+    looked = wait.looked.get("for_ms")
+    if looked is None:
+        return wait.for_ms
+    found = looked.get(turn.context(at))
+    return max(0, int(found)) if isinstance(found, int | float) else None
 
 
 def _last(turn: Turn, rule: Rule, instance: Instance, wait: Wait, at: int) -> int:
@@ -62,19 +76,3 @@ def _last(turn: Turn, rule: Rule, instance: Instance, wait: Wait, at: int) -> in
                 if name in wait.since_last and concerns(rule, instance.subject, subjects):
                     latest = time
     return latest
-
-
-def _stop(turn: Turn, _rule: Rule, _instance: Instance, step: Stop, at: int) -> Then:
-    return Then.end if turn.holds(step.condition, None, at) else Then.next
-
-
-def _act(turn: Turn, rule: Rule, instance: Instance, step: Act, at: int) -> Then:
-    instance.due = at
-    return Then.next if act(turn, rule, instance, step) else Then.end
-
-
-STEPS: Final[dict[type, Callable[[Turn, Rule, Instance, Any, int], Then]]] = {
-    Wait: _wait,
-    Stop: _stop,
-    Act: _act,
-}

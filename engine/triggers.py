@@ -14,7 +14,7 @@ from engine.steps import advance, close
 from engine.subjects import subject_of
 from engine.turn import Turn
 from features.events import Event
-from rules.model import Act, EventTrigger, Rule
+from rules.model import EventTrigger, Rule, Wait
 
 FIRING: Final = frozenset({"live", "shadow"})
 
@@ -25,10 +25,12 @@ def heard(turn: Turn, rule: Rule, event: Event) -> None:
     if not isinstance(trigger, EventTrigger):
         return
     try:
-        if not turn.holds(trigger.condition, event, event.at):
-            return
         subject = subject_of(rule, turn.customer, event, turn.zone)
-        if subject is not None and _counted(turn, rule, trigger, subject, event.at):
+        if subject is None:
+            return
+        turn.about(rule, subject)
+        holds = turn.holds(trigger.condition, event, event.at)
+        if holds and _counted(turn, rule, trigger, subject, event.at):
             enter(turn, rule, subject, event.at, event)
     except Exception as error:  # noqa: BLE001 - a rule's fault is that rule's alone
         fail(turn, rule, "", event.at, error)
@@ -51,6 +53,7 @@ def _counted(turn: Turn, rule: Rule, trigger: EventTrigger, subject: str, at: in
 
 def enter(turn: Turn, rule: Rule, subject: str, at: int, event: Event | None = None) -> None:
     """The gates of the trigger itself (active, if, once_per), then the instance's first steps."""
+    turn.about(rule, subject)
     if not _active(rule, at) or not turn.holds(rule.condition, event, at):
         return
     journey = turn.journey
@@ -70,7 +73,7 @@ def enter(turn: Turn, rule: Rule, subject: str, at: int, event: Event | None = N
         return
     log_time = turn.moment.log_time
     past = event is not None and log_time - at > LATE_EVENT_MS
-    if past and isinstance(rule.steps[0], Act):
+    if past and not isinstance(rule.steps[0], Wait):
         hold(turn, rule, instance, "late", at)
         return
     journey.open.append(instance)
