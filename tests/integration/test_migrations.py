@@ -28,6 +28,14 @@ VIEWS = {
     "v_points": "",
     "v_segment_size": "",
     "v_tickets": "",
+    "v_outcomes": "",
+    "v_messages": "",
+    "v_sends": "",
+    "v_coupons": "",
+    "v_redemptions": "",
+    "v_conversions": "(days = 7)",
+    "v_last_touch": "(days = 7)",
+    "v_revenue": "(days = 7)",
 }
 
 
@@ -57,7 +65,9 @@ SAMPLES = {
     ],
     "decisions": [decision(1, "treated"), decision(2, "holdout"), decision(3, "treated"), decision(4, "none")],
     "outcomes": [{"decision_id": f"{1:026}", "action": "notify:cart", "fact": "sent", "ref": "", "at": T0 + 20, "cid": "u:1",
-                  "rule": "cart-rescue", "channel": "log", "amount": 0, "reason": "", "version": 1}],
+                  "rule": "cart-rescue", "channel": "log", "amount": 0, "reason": "", "version": 1},
+                 {"decision_id": f"{1:026}", "action": "notify:cart", "fact": "clicked", "ref": "m9", "at": T0 + 40, "cid": "u:1",
+                  "rule": "", "channel": "log", "amount": 0, "reason": "", "version": 1}],
     "coupon_ledger": [{"coupon_id": "c1", "seq": 1, "fact": "issued", "at": T0, "cid": "u:1", "decision_id": f"{1:026}",
                        "rule": "cart-rescue", "offer": "ten", "face": 10, "cost": 0, "expires_at": T0 + DAY, "version": 1},
                       {"coupon_id": "c1", "seq": 2, "fact": "redeemed", "at": T0 + DAY, "cid": "u:1", "rule": "cart-rescue",
