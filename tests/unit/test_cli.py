@@ -96,7 +96,8 @@ def test_rules_check_tells_every_error_with_its_place(tmp_path):
 def test_the_shipped_rules_are_right():
     told = laike("rules", "check", "--json")
     shipped = {"browse-nudge", "cart-rescue", "first-order-welcome", "win-back"}
-    assert json.loads(told.stdout.splitlines()[-1]) == {"rules": sorted(shipped), "errors": []}
+    summary = json.loads(told.stdout.splitlines()[-1])
+    assert (summary["rules"], summary["errors"]) == (sorted(shipped), [])
 
 
 def test_help_loads_nothing_of_the_engine():
