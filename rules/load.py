@@ -9,6 +9,7 @@ Must live here: which file is what. The only module of rules/ that touches a dis
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -150,8 +151,9 @@ class _Load:
         )
         rules = self._rules(own, near_by)
         if not self.errors:
-            for rule in rules.values():
-                self._names(rule, templates, near_by.about(rule.once_per).scope)
+            for rule in list(rules.values()):
+                laid = self._names(rule, templates, near_by.about(rule.once_per).scope)
+                rules[rule.name] = replace(rule, laid=rule.laid | laid)
         if self.errors:
             raise RuleErrors(self.errors)
         return Book.of(rules, own, offers, dict(self.sources), segments, templates)
@@ -227,17 +229,24 @@ class _Load:
             rules[rule.name] = rule
         return rules
 
-    def _names(self, rule: Rule, templates: Templates, scope: Scope) -> None:
-        """Whether the templates of a rule read only what the rule gives them."""
+    def _names(self, rule: Rule, templates: Templates, scope: Scope) -> frozenset[str]:
+        """Whether the templates of a rule read only what the rule gives them.
+
+        Of these the names that are no features: the engine lays them over.
+        """
+        laid: set[str] = set()
         waited = after_waits(rule.steps)
         for at, action, channels in told(rule):
             names = template_names(rule, action, scope, event=at not in waited)
+            names |= {"shop.name"} if templates.shop.name else set()
             for place, read in templates.names.items():
                 if place[0] not in templates_named(action) or place[1] not in channels:
                     continue
+                laid |= read.keys() & set(scope.laid_over)
                 for name, line in read.items():
                     if not _given(name, names):
                         self.errors.append(_stranger(templates, place, name, line, rule, names))
+        return frozenset(laid)
 
 
 def _given(name: str, names: frozenset[str]) -> bool:

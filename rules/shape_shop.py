@@ -127,6 +127,7 @@ class Shop:
     closing_days: frozenset[str] = frozenset()  # 2026-02-17
     approval: Literal["none", "second"] = "none"
     exchange: Mapping[str, float] = field(default_factory=dict)
+    name: str = ""
 
     @property
     def zone(self) -> ZoneInfo:

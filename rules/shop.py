@@ -21,6 +21,7 @@ SHOP: Final = Form(
     "shop",
     "shop.yaml",
     {
+        "name": Key("text", "what templates call the shop: shop.name", "name: 来客小铺"),
         "timezone": Key(
             "text", "the zone of days, weeks, times and moments", "timezone: Asia/Shanghai"
         ),
@@ -141,6 +142,7 @@ def shop(reader: Reader, node: Node) -> Shop:
         ),
         approval=approval,
         exchange=_exchange(reader, found["exchange"]) if "exchange" in found else {},
+        name=reader.text(found["name"], "name") if "name" in found else default.name,
     )
 
 
