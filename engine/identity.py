@@ -15,6 +15,7 @@ from engine.erasure import ask
 from engine.ids import event_hash
 from engine.journal import (
     ALIASES_MAX,
+    REACHED_MAX,
     REGISTRY,
     Identity,
     Instance,
@@ -129,6 +130,10 @@ def _unite(customer: Customer, body: dict[str, Any], moment: Moment, effects: Ef
     catalog.merge(customer, other)
     write(customer)
     unite_seen(mine.seen, left.seen)
+    for one in left.journey.open:
+        if one.waits_for_slice:  # the answer may come to another id, or be there already
+            one.again = max(moment.log_time, one.due)
+            mine.journey.arm(one.again)
     _unite_journeys(mine.journey, left.journey, moment.book)
     if not mine.example.opened:
         mine.example = left.example
@@ -187,8 +192,12 @@ def _unite_journeys(mine: Journey, theirs: Journey, book: Book) -> None:
         mine.silent[rule] = max(last, mine.silent.get(rule, 0), key=abs)
     for event, at, about in noted(theirs):
         note(mine, event, about, at)
+    for way, times in theirs.reached.items():
+        mine.reached[way] = sorted([*mine.reached.get(way, ()), *times])[-REACHED_MAX:]
     for purpose, until in theirs.paused.items():  # a pause holds for both
         mine.paused[purpose] = max(until, mine.paused.get(purpose, 0))
+    for rule, dates in theirs.dues.items():
+        mine.dues[rule] = {**dates, **mine.dues.get(rule, {})}
     mine.told = 0  # he is no longer as the table has him
 
 
@@ -203,7 +212,7 @@ def _goes_on(instance: Instance, other: Journey, book: Book) -> bool:
         if _ended_by(rule, name):
             return False
         wait = rule.steps[instance.step] if instance.step < len(rule.steps) else None
-        if isinstance(wait, Wait) and name in wait.since_last and at > instance.anchor:
+        if not instance.again and isinstance(wait, Wait) and name in wait.since_last and at > instance.anchor:
             instance.anchor, instance.due = at, at + wait.for_ms
     return True
 

@@ -6,6 +6,9 @@ each bounded. Must not: what to do with them (identity.py, journey.py, decide.py
 
 import msgspec
 
+from engine import ledger
+from engine.fields import FACET as THINGS_FACET
+from engine.fields import THINGS
 from features.catalog import FACETS
 from features.customer import Customer, Registry
 from features.events import Event
@@ -17,6 +20,7 @@ ALIASES_MAX = 200
 OPEN_MAX = 40
 FIRED_MAX = 256
 COUNTED_SUBJECTS_MAX = 32
+REACHED_MAX = 100  # times of one kind that caps count: one of more is one of so many
 RECENT_MAX = 50
 SEPARATOR = "\x1f"
 RECENT_MS = 7 * DAY_MS
@@ -62,6 +66,17 @@ class Instance(msgspec.Struct, array_like=True):
     anchor: int
     arrived: int = 0
     arm: str = ""
+    again: int = 0  # what is due waits, and is decided anew then (ms); 0: it does not wait
+
+    @property
+    def wakes(self) -> int:
+        """When a timer is to go on with it, in ms."""
+        return self.again or self.due
+
+    @property
+    def waits_for_slice(self) -> bool:
+        """Whether it waits for a budget's ledger, to be decided as of its due time."""
+        return self.again > self.due
 
 
 class Journey(msgspec.Struct, array_like=True):
@@ -80,6 +95,8 @@ class Journey(msgspec.Struct, array_like=True):
     met: dict[str, int] = {}  # inactive rule -> when it came to one who was silent already (ms)
     paused: dict[str, int] = {}  # purpose -> until when nothing of it comes to him (ms)
     told: int = 0  # when his row of `customers` was last written, by log time (ms)
+    dues: dict[str, dict[str, int]] = {}  # rule -> thing, "" for himself -> when it is due (ms)
+    reached: dict[str, list[int]] = {}  # purpose:channel or offer:name -> times (ms), see caps.py
 
     def arm(self, due: int) -> None:
         """A timer was set to `due` (ms). The alarm may be early when the timer moves on later."""
@@ -132,7 +149,7 @@ ENGINE = "engine"
 FACET = Facet(
     name=ENGINE, version=1, state=Memory, events=frozenset(), fold=_nothing, merge=_theirs_left
 )
-REGISTRY = Registry({**FACETS, ENGINE: FACET})
+REGISTRY = Registry({**FACETS, ENGINE: FACET, ledger.LEDGER: ledger.FACET, THINGS: THINGS_FACET})
 
 
 def note(journey: Journey, name: str, subjects: list[str], at: int) -> None:

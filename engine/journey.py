@@ -5,7 +5,9 @@ triggers themselves (triggers.py), steps (steps.py), timers (timers.py). Times a
 """
 
 from engine.acting import hold
+from engine.dues import redate
 from engine.effects import Effects, Moment
+from engine.fields import tell
 from engine.journal import Instance, note
 from engine.steps import advance, close, duration
 from engine.subjects import concerns, subjects_in
@@ -23,6 +25,10 @@ def listen(customer: Customer, event: Event, moment: Moment, effects: Effects) -
     if ears is None:
         return
     turn = Turn(customer, moment, effects)
+    if ears.told:
+        tell(customer, event, ears.told, turn.zone)
+    for rule in ears.dated:
+        redate(turn, rule, event.at)
     if ears.watchers:
         subjects = subjects_in(event, ears.kinds)
         note(turn.journey, event.name, subjects, event.at)
@@ -50,7 +56,7 @@ def _heed(
         close(turn, instance)
         return
     wait = rule.steps[instance.step] if instance.step < len(rule.steps) else None
-    if not isinstance(wait, Wait):
+    if instance.again or not isinstance(wait, Wait):
         return
     if not wait.since_last.isdisjoint(names) and event.at > instance.anchor:
         instance.anchor = event.at

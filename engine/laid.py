@@ -2,35 +2,35 @@
 
 Must live here: where each such name is read from, in a table. Must not: the catalog's own features.
 A rule lists the names that its expressions use (`Rule.laid`), so that the others cost nothing. To
-add some: a function from the turn, the rule, its subject and its instance to values by name.
+add some: a function from the customer, the rule, its subject and its instance to values by name.
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from engine.fields import fields_of
 from engine.journal import Instance
+from features.customer import Customer
 from rules.model import Rule
 
-if TYPE_CHECKING:
-    from engine.turn import Turn
-
-Layer = Callable[["Turn", Rule, str, Instance | None], Mapping[str, Any]]
+Layer = Callable[[Customer, Rule, str, Instance | None], Mapping[str, Any]]
 
 
-def over(turn: "Turn", rule: Rule, subject: str, instance: Instance | None) -> dict[str, Any]:
-    """The values of the names that this rule's expressions use; an example's own go before them."""
+def over(customer: Customer, rule: Rule, subject: str, instance: Instance | None) -> dict[str, Any]:
+    """The values of the names that this rule's expressions use."""
     found: dict[str, Any] = {}
     for layer in LAYERS:
-        found |= {
-            name: value
-            for name, value in layer(turn, rule, subject, instance).items()
-            if name in rule.laid
-        }
-    return found | dict(turn.moment.presets)
+        values = layer(customer, rule, subject, instance)
+        found |= {name: value for name, value in values.items() if name in rule.laid}
+    return found
 
 
-def _arrived(_turn: "Turn", _rule: Rule, _subject: str, it: Instance | None) -> Mapping[str, Any]:
+def _arrived(_of: Customer, _rule: Rule, _about: str, it: Instance | None) -> Mapping[str, Any]:
     return {"arrived": it is not None and it.arrived > 0}
 
 
-LAYERS: Final[tuple[Layer, ...]] = (_arrived,)
+def _fields(customer: Customer, rule: Rule, subject: str, _it: Instance | None) -> dict[str, Any]:
+    return fields_of(customer, rule.once_per, subject)
+
+
+LAYERS: Final[tuple[Layer, ...]] = (_arrived, _fields)

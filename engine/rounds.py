@@ -9,12 +9,13 @@ function in ROUNDS, and what begins it.
 from collections.abc import Callable
 from typing import Final
 
+from engine.dues import redate
 from engine.journal import memory
 from engine.store import Round
 from engine.timers import silent_until
 from engine.turn import Turn
 from features.customer import Customer
-from rules.model import PAID, InactiveTrigger, Rule
+from rules.model import PAID, DueTrigger, InactiveTrigger, Rule
 
 CUSTOMERS: Final = "c\0"  # before a customer's id: everybody known here who did not move away
 PART_MAX: Final = 500  # customers a commit
@@ -67,6 +68,8 @@ def _arm(turn: Turn, one: Round) -> None:
             if due < one.at:
                 turn.journey.met[rule.name] = one.at
             turn.journey.arm(max(due, one.at))
+    for rule in turn.book.of_kind(DueTrigger):
+        redate(turn, rule, one.at)
 
 
 def _last(customer: Customer, rule: Rule) -> int:

@@ -5,9 +5,9 @@ happens to an instance.
 """
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from features.customer import Customer
@@ -33,8 +33,32 @@ def subject_of(rule: Rule, customer: Customer, event: Event, timezone: str) -> s
         return (cart.run if cart.run in {"", cart.cart_id} else f"~{cart.run}") or None
     if kind in {"visit", "session"}:
         return event.session_id or str(customer.state("visits").started)
-    found = properties.get(f"{kind}_id")
-    return str(found) if found else None
+    return id_of_thing(kind, event, properties) or None
+
+
+def subject_at(rule: Rule, name: str, at: int, timezone: str) -> str:
+    """What a rule acts once for when time pulls its trigger at `at` (ms), about a named thing."""
+    kind = rule.once_per
+    if kind == "customer":
+        return "customer"
+    if kind == "week" or kind in PERIODS:
+        return period(kind, at, timezone)
+    return name or str(at)
+
+
+def id_of_thing(kind: str, event: Event, line: Mapping[str, Any]) -> str:
+    """The id of an order, product, coupon, ticket, review, referral or live room; "" for none.
+
+    `line` are the properties it is looked for in: the event's own, or those of one product.
+    """
+    if kind == "review":
+        return event.message_id
+    if kind == "coupon":
+        return str(line.get("code") or line.get("coupon_id") or line.get("coupon") or "")
+    if kind == "referral":
+        code, friend = line.get("code"), line.get("friend") or line.get("friend_id")
+        return f"{code}:{friend or ''}" if code else ""
+    return str(line.get(f"{kind}_id") or "")
 
 
 def subjects_in(event: Event, kinds: frozenset[str]) -> list[str]:

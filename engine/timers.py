@@ -5,13 +5,16 @@ the due time. Must not: what the steps after it do. The shard's sorted set keeps
 customer's earliest alarm; all the rest is found here, from his own memory.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
+from engine.dues import came
 from engine.journal import Instance
 from engine.steps import advance, close
 from engine.triggers import enter, fail
 from engine.turn import Turn
-from rules.model import InactiveTrigger, Rule
+from rules.book import Book
+from rules.model import DueTrigger, InactiveTrigger, Rule
 
 FIRINGS_MAX: Final = 500
 LOWER: Final = 50  # the priority of a rule that says nothing; below it a rule waits at a peak
@@ -20,15 +23,18 @@ Ripe = tuple[int, int, str, str, Instance | Rule]  # due, -priority, rule, subje
 
 def wake(turn: Turn, until: int) -> None:
     """Fire the customer's timers due at or before `until`, in due order, as of their due time."""
+    for one in turn.journey.open:
+        if one.waits_for_slice and one.again <= until:
+            one.again = one.due  # in the order of what is due
     for _ in range(FIRINGS_MAX):
         found = _ripest(turn)
         if found is None or found[0] > until:
             return
-        due, _, _, _, what = found
+        due, _, _, about, what = found
         if isinstance(what, Rule):
-            _end_silence(turn, what, due)
+            _fire(turn, what, about, due)
         else:
-            _resume(turn, what, due)
+            resume(turn, what)
 
 
 def next_due(turn: Turn) -> int:
@@ -38,35 +44,31 @@ def next_due(turn: Turn) -> int:
 
 
 def _ripest(turn: Turn) -> Ripe | None:
-    best: Ripe | None = None
+    return min(_all(turn), key=lambda one: one[:4], default=None)
+
+
+def _all(turn: Turn) -> Iterator[Ripe]:
+    """Every timer of the customer: instances that wait, silences, dates."""
     rules, journey = turn.book.rules, turn.journey
     for instance in journey.open:
-        rule = rules.get(instance.rule)
-        order = (instance.due, -rule.priority if rule else 0, instance.rule, instance.subject)
-        if best is None or order < best[:4]:
-            best = (*order, instance)
+        yield (*order_of(turn.book, instance), instance)
     for name, last in journey.silent.items():
         rule = rules.get(name)
         if last <= 0 or rule is None or not isinstance(rule.trigger, InactiveTrigger):
             continue
-        due = silent_until(turn, rule, last)
-        if due:
-            due = max(due, journey.met.get(name, 0))
-        order = (due, -rule.priority, name, str(last))
-        if due and (best is None or order < best[:4]):
-            best = (*order, rule)
-    return best
+        if due := silent_until(turn, rule, last):
+            yield max(due, journey.met.get(name, 0)), -rule.priority, name, str(last), rule
+    for name, dates in journey.dues.items():
+        rule = rules.get(name)
+        if rule is not None and isinstance(rule.trigger, DueTrigger):
+            for thing, due in dates.items():
+                yield due, -rule.priority, name, thing, rule
 
 
 def can_wait(turn: Turn, until: int) -> bool:
     """Whether all timers due at or before `until` are of rules that wait at a peak (peak.py)."""
-    rules, journey = turn.book.rules, turn.journey
-    due = [rules.get(instance.rule) for instance in journey.open if instance.due <= until]
-    for name, last in journey.silent.items():
-        rule = rules.get(name)
-        if last > 0 and rule is not None and 0 < silent_until(turn, rule, last) <= until:
-            due.append(rule)
-    return bool(due) and all(rule is not None and rule.priority < LOWER for rule in due)
+    due = [one for one in _all(turn) if one[0] <= until]
+    return bool(due) and all(-priority < LOWER for _, priority, _, _, _ in due)
 
 
 def broke_silence(turn: Turn, rule: Rule, at: int) -> None:
@@ -86,17 +88,29 @@ def silent_until(turn: Turn, rule: Rule, last: int) -> int:
     return last + int(silence) if isinstance(silence, int | float) else 0
 
 
-def _end_silence(turn: Turn, rule: Rule, due: int) -> None:
-    last = turn.journey.silent[rule.name]
-    turn.journey.silent[rule.name] = -last  # this silence has been answered
-    turn.journey.met.pop(rule.name, None)
+def _fire(turn: Turn, rule: Rule, about: str, due: int) -> None:
+    """A silence is long enough, or a date has come."""
+    if isinstance(rule.trigger, InactiveTrigger):
+        turn.journey.silent[rule.name] = -int(about)  # this silence has been answered
+        turn.journey.met.pop(rule.name, None)
     try:
-        enter(turn, rule, str(last), due)
+        is_date = isinstance(rule.trigger, DueTrigger)
+        subject = came(turn, rule, about, due) if is_date else about
+        if subject is not None:
+            enter(turn, rule, subject, due)
     except Exception as error:  # noqa: BLE001 - a rule's fault is that rule's alone
-        fail(turn, rule, str(last), due, error)
+        fail(turn, rule, about, due, error)
 
 
-def _resume(turn: Turn, instance: Instance, due: int) -> None:
+def order_of(book: Book, instance: Instance) -> tuple[int, int, str, str]:
+    """The place of an instance among a customer's timers."""
+    rule = book.rules.get(instance.rule)
+    return instance.wakes, -rule.priority if rule else 0, instance.rule, instance.subject
+
+
+def resume(turn: Turn, instance: Instance) -> None:
+    """Go on with an instance, as of its due time."""
+    due = instance.due
     rule = turn.book.rules.get(instance.rule)
     if rule is None:
         close(turn, instance)

@@ -44,7 +44,9 @@ class Turn:
 
     def about(self, rule: Rule, subject: str = "", instance: Instance | None = None) -> None:
         """What is asked from here on is asked for this rule, its subject and its instance."""
-        self.extra = over(self, rule, subject, instance) if rule.laid else self.moment.presets
+        self.extra = self.moment.presets
+        if rule.laid:  # an example's own values go before them
+            self.extra = {**over(self.customer, rule, subject, instance), **self.extra}
 
     def holds(self, condition: Expr | None, event: Event | None, at: int) -> bool:
         """Whether a condition is surely true at `at` (ms); none always is."""

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from features.catalog import REGISTRY
 from features.vocabulary import NOT_BY_CUSTOMER
 from rules.model import (
     PAID,
+    DueTrigger,
     EventTrigger,
     InactiveTrigger,
     ItemTrigger,
@@ -23,6 +25,7 @@ from rules.model import (
     Trigger,
     Wait,
 )
+from rules.subjects import ALL_FIELDS, SUBJECTS, Source
 from rules.templates import Templates
 
 NAMES_MAX = 4_096  # of events whose hearers are remembered: senders may invent any number
@@ -66,6 +69,9 @@ def _links(rule: Rule) -> frozenset[str]:
     return away.union(*(link.names for link in trigger.steps))
 
 
+Told = tuple[str, str, Source]  # kind of thing, field, what tells it
+
+
 class Ears(NamedTuple):
     """Who hears an event: rules it may trigger, rules whose silence it breaks, open instances."""
 
@@ -76,6 +82,31 @@ class Ears(NamedTuple):
     kinds: frozenset[str]  # what those are once per: the only ids of it that they ask for
     followed: tuple[Rule, ...] = ()  # rules with a sequence that it may be a link of, or break
     reached: tuple[Rule, ...] = ()  # rules about an item that it may reach the holders of
+    told: tuple[Told, ...] = ()  # fields that rules read and this event may tell
+    dated: tuple[Rule, ...] = ()  # rules whose date it may move
+
+
+def _tells(read: frozenset[str]) -> tuple[Told, ...]:
+    """What tells the fields among these names."""
+    return tuple(
+        (kind, field_name, source)
+        for kind, subject in SUBJECTS.items()
+        for field_name, known in subject.fields.items()
+        if f"{kind}.{field_name}" in read
+        for source in known.sources
+    )
+
+
+def _moves(rule: Rule, names: frozenset[str]) -> bool:
+    """Whether events of these names may move the date that a rule is due at."""
+    trigger = rule.trigger
+    if not isinstance(trigger, DueTrigger):
+        return False
+    if trigger.date.subject:
+        known = ALL_FIELDS[trigger.date.name]
+        return any(not source.events.isdisjoint(names) for source in known.sources)
+    facets = {feature.partition(".")[0] for feature in trigger.date.read.features}
+    return any(name in facets for event in names for name, _ in REGISTRY.folds(event))
 
 
 @dataclass(frozen=True)
@@ -94,6 +125,7 @@ class Book:
     templates: Templates = field(default_factory=Templates, compare=False, repr=False)
     by_kind: Mapping[type[Trigger], tuple[Rule, ...]] = field(default_factory=dict)
     requests: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)  # by placement
+    tells: tuple[Told, ...] = ()  # fields of things that its rules read
     _ears: dict[str, Ears | None] = field(default_factory=dict, compare=False, repr=False)
 
     def ears(self, name: str) -> Ears | None:
@@ -122,14 +154,15 @@ class Book:
             for rule in self.of_kind(ItemTrigger)
             if isinstance(rule.trigger, ItemTrigger) and name in rule.trigger.names
         )
-        if not (triggered or silenced or watchers or followed or reached):
+        told = tuple(one for one in self.tells if not one[2].events.isdisjoint(names))
+        dated = tuple(rule for rule in self.of_kind(DueTrigger) if _moves(rule, names))
+        if not (triggered or silenced or watchers or followed or reached or told or dated):
             return None
         return Ears(
             names, triggered, silenced,
             frozenset(rule.name for rule in watchers),
             frozenset(rule.once_per for rule in watchers),
-            followed,
-            reached,
+            followed, reached, told, dated,
         )  # fmt: skip
 
     def of_kind(self, kind: type[Trigger]) -> tuple[Rule, ...]:
@@ -175,6 +208,7 @@ class Book:
             templates=templates or Templates(shop),
             by_kind={kind: tuple(found) for kind, found in by_kind.items()},
             requests={name: tuple(found) for name, found in requests.items()},
+            tells=_tells(frozenset().union(*(rule.laid for rule in waiting))),
         )
 
     def only(self, name: str) -> "Book":
