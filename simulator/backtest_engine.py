@@ -1,153 +1,238 @@
-"""A whole engine in one process: the real shards on the memory store, letters carried by hand.
+"""A whole engine in one process: the real shards with their store taken out, letters by hand.
 
 Must live here: record time without a log beside it, by the law of stepping.py: a step's records, a
-tick of its end where something is due, then the letters at that end. Must not: what is decided,
-where records come from, what is counted.
+tick of its end where something is due, then the letters at that end; and the customers in memory.
+Must not: what is decided, where records come from, what is counted.
+
+    Poisoned   a record broke the engine: begin anew with it known, as a worker does with a batch
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import Any, Final
 
 import orjson
 
-from engine.effects import Settings
-from engine.pipeline import Shard
+from engine.effects import Effects, Moment, Settings
+from engine.erasure import burials, is_gone, tombstone
+from engine.journal import REGISTRY, memory
+from engine.outbox import letters
+from engine.pipeline import DUE_MAX, Shard
 from engine.records import LETTER, RULES, TICK, Append, Record
-from engine.store import Commit
+from engine.rounds import PART_MAX, listing, member
+from engine.run import Run
+from engine.store import Position, Round
 from engine.stores.memory import MemoryStore
+from features.customer import Customer
 from rules.book import Book
 
-WARM: Final = 2_000  # customers a shard keeps decoded, about 10 KB each
-Took = Callable[[dict[str, Any]], None]  # is handed the entry of an outbox
+WARM: Final = 2_000  # customers a shard keeps decoded, about 10 KB each; the others as bytes
+Took = Callable[[Effects], None]  # is told what each commit would have written
+Poison = dict[int, dict[int | str, str]]  # by a run's first offset: what broke it, and why
 
 
-class _Store(MemoryStore):
-    """The memory store, quick to say who is due; each entry of an outbox is read and let go."""
+class Poisoned(Exception):  # noqa: N818 - an outcome: what was decided since is worthless
+    """What broke the engine is noted now; everything is to be decided again without it."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.entries: list[dict[str, Any]] = []
-        self._heaps: dict[int, list[tuple[int, str]]] = {}
 
-    async def commit(self, commit: Commit) -> bool:
-        """See `Store.commit`."""
-        done = await super().commit(commit)
-        if done:
-            heap = self._heaps.setdefault(commit.shard, [])
-            for cid, due in commit.alarms.items():
-                if due:
-                    heappush(heap, (due, cid))
-            outbox = self.shard(commit.shard).outbox
-            self.entries += [orjson.loads(body) for _, body in outbox]
-            outbox.clear()
-        return done
+class _Run(Run):
+    """A run that knows what broke it when it was done before."""
 
-    async def due(self, shard: int, until: int, limit: int) -> list[str]:
-        """See `Store.due`."""
-        heap, found = self._heaps.get(shard, []), []
-        while len(found) < limit and 0 < self.earliest(shard) <= until:
-            found.append(heappop(heap))
-        for one in found:
-            heappush(heap, one)
-        return list(dict.fromkeys(cid for _, cid in found))
+    known: Poison
 
-    def earliest(self, shard: int) -> int:
-        """When somebody of the shard is due first (ms); 0 for never."""
-        heap, alarms = self._heaps.get(shard, []), self.shard(shard).alarms
-        while heap and alarms.get(heap[0][1]) != heap[0][0]:
-            heappop(heap)  # it was set anew since
-        return heap[0][0] if heap else 0
+    def decide(
+        self,
+        records: Sequence[Record],
+        cids: Sequence[str],
+        poison: dict[int | str, str],  # noqa: ARG002 - what is known stands in its place
+    ) -> bool:
+        """See `Run.decide`."""
+        return super().decide(records, cids, self._of(records[0]))
+
+    def go_round(
+        self,
+        record: Record,
+        names: Sequence[str],
+        poison: dict[int | str, str],  # noqa: ARG002 - as above
+    ) -> bool:
+        """See `Run.go_round`."""
+        return super().go_round(record, names, self._of(record))
+
+    def _of(self, record: Record) -> dict[int | str, str]:
+        return self.known.setdefault(record.offset, {})
 
 
 class _Shard(Shard):
-    """A shard that is handed its book as it is, so that a draft may be tried as if it were live."""
+    """A shard whose commits stay in memory. Its book is handed to it, as it is tried."""
 
-    book: Book
+    def __init__(self, settings: Settings, book: Book, poison: Poison) -> None:
+        super().__init__(settings, MemoryStore())
+        self.book = book
+        self.poison = poison
+        self.time = 0  # of its log
+        self.done: list[Effects] = []
+        self.sent: list[dict[str, Any]] = []
+        self._cold: dict[str, bytes] = {}
+        self._tombs: dict[str, bytes] = {}
+        self._alarms: dict[str, int] = {}
+        self._heap: list[tuple[int, str]] = []
+        self._index: list[str] = []
 
-    async def _load_rules(self, digest: str) -> None:
-        if digest:
-            self._book = self.book
+    @property
+    def earliest(self) -> int:
+        """When somebody is due first (ms); 0 for never."""
+        heap, alarms = self._heap, self._alarms
+        while heap and alarms.get(heap[0][1]) != heap[0][0]:
+            heappop(heap)  # it was set anew since
+        return heap[0][0] if heap else 0
 
     @property
     def busy(self) -> bool:
         """Whether a tick would go on with something though nobody is due."""
         return bool(self._state.rounds)
 
+    async def _load_rules(self, digest: str) -> None:
+        if digest:
+            self._book = self.book
+
+    async def _due(self, until: int) -> list[str]:
+        found: list[tuple[int, str]] = []
+        while len(found) < DUE_MAX and 0 < self.earliest <= until:
+            found.append(heappop(self._heap))
+        for one in found:
+            heappush(self._heap, one)
+        return list(dict.fromkeys(cid for _, cid in found))
+
+    async def _listed(self, one: Round) -> list[str]:
+        index, prefix = self._index, one.prefix
+        start = bisect_right(index, one.after) if one.after else bisect_left(index, prefix)
+        return [name for name in index[start : start + PART_MAX] if name.startswith(prefix)]
+
+    async def _customers(self, names: list[str]) -> dict[str, Customer]:
+        warm = self._warm
+        return {name: warm.get(name) or self._thawed(name) for name in names}
+
+    def _thawed(self, name: str) -> Customer:
+        blob = self._cold.get(name)
+        if blob is None and self._tombs:
+            blob = self._tombs.get(tombstone(self.settings.secret, name))
+        return Customer.decode(name, blob, REGISTRY)
+
+    def _run(self, customers: dict[str, Customer]) -> Run:
+        moment = Moment(self.settings, self._book, self._state.log_time, 0)
+        run = _Run(moment, self._state, customers)
+        run.known = self.poison
+        return run
+
+    def _forget(self, names: list[str]) -> None:  # noqa: ARG002 - everything goes
+        raise Poisoned
+
+    async def _commit(self, start: int, after: Position, run: Run) -> None:  # noqa: ARG002 - as there
+        for cid, customer in run.customers.items():
+            if customer.dirty:
+                self._note(cid, customer)
+        if run.effects.erasures:
+            self._tombs |= burials(run.effects, self.settings.secret)
+        self.sent += letters(
+            run.effects, self.number, self.settings.shards, run.state, tick=bool(after.step)
+        )
+        self._position = after
+        self.done.append(run.effects)
+
+    def _note(self, cid: str, customer: Customer) -> None:
+        """Have the customer at hand, on his alarm's time and in the index."""
+        mine = memory(customer)
+        journey = mine.journey
+        if journey.alarm != journey.scheduled:
+            journey.scheduled = self._alarms[cid] = journey.alarm
+            if journey.alarm:
+                heappush(self._heap, (journey.alarm, cid))
+        gone = mine.identity.erased_at > 0 and is_gone(customer)
+        under = [] if gone else listing(customer)
+        if journey.listed != under:
+            for name in {*journey.listed, *under}:
+                self._list(member(cid, name), wanted=name in under)
+            journey.listed = under
+        customer.dirty = False
+        warm = self._warm
+        warm.pop(cid, None)
+        self._cold.pop(cid, None)
+        if gone:
+            return
+        warm[cid] = customer
+        if len(warm) > WARM:
+            oldest = next(iter(warm))
+            self._cold[oldest] = warm.pop(oldest).encode()
+
+    def _list(self, name: str, *, wanted: bool) -> None:
+        at = bisect_left(self._index, name)
+        if wanted != (self._index[at : at + 1] == [name]):
+            self._index[at : at + (not wanted)] = [name] * wanted
+
 
 class Engine:
-    """All shards of an engine that decides by one book; `took` is told what each commit wrote."""
+    """All shards of an engine that decides by one book; `took` is told of each commit."""
 
-    def __init__(self, book: Book, shards: int, secret: bytes, took: Took) -> None:
+    def __init__(
+        self, book: Book, shards: int, secret: bytes, took: Took, poison: list[Poison]
+    ) -> None:
         self.book = book
         self.took = took
-        self._store = _Store()
-        self._shards = [self._make(number, shards, secret) for number in range(shards)]
-        self._times = [0] * shards
-
-    def _make(self, number: int, shards: int, secret: bytes) -> _Shard:
-        settings = Settings(number, shards, secret, record_clock=True, faults_max=10_000)
-        made = _Shard(settings, self._store)
-        made.book, made.warm_max = self.book, WARM
-        return made
-
-    async def open(self) -> None:
-        """Own all shards."""
-        for shard in self._shards:
-            await shard.open()
+        self._shards = [
+            _Shard(
+                Settings(number, shards, secret, record_clock=True, faults_max=10_000),
+                book,
+                poison[number],
+            )
+            for number in range(shards)
+        ]
 
     async def begin(self, at: int) -> None:
         """The rules are in force from `at` (ms) on."""
         value = orjson.dumps({"hash": self.book.hash})
-        every = range(len(self._shards))
-        await self._decide([Append(n, RULES, value, at) for n in every], at)
-        await self._tick(every, at)
+        await self._decide([Append(one.number, RULES, value, at) for one in self._shards], at)
+        await self._tick(self._shards, at)
         await self._letters(at)
 
     async def step(self, end: int, appends: Sequence[Append]) -> None:
         """One step of record time, up to `end` (ms)."""
-        if appends:
-            await self._decide(appends, end)
-        store = self._store
-        ripe = [
-            shard.number
-            for shard in self._shards
-            if 0 < store.earliest(shard.number) <= end or shard.busy
-        ]
+        await self._decide(appends, end)
+        ripe = [one for one in self._shards if 0 < one.earliest <= end or one.busy]
         await self._tick(ripe, end)
         await self._letters(end)
 
     def due(self) -> int:
         """When something is due first (ms); 0 for never."""
-        found = (self._store.earliest(shard.number) for shard in self._shards)
-        return min((due for due in found if due), default=0)
+        return min((due for one in self._shards if (due := one.earliest)), default=0)
 
-    async def _tick(self, shards: Sequence[int], at: int) -> None:
+    async def _tick(self, shards: Sequence[_Shard], at: int) -> None:
         value = b'{"at":%d}' % at
-        await self._decide([Append(number, TICK, value, at) for number in shards], at)
+        await self._decide([Append(one.number, TICK, value, at) for one in shards], at)
 
     async def _letters(self, at: int) -> None:
         while sent := self._take():
-            appends = [Append(one["to"], LETTER, orjson.dumps(one), at) for one in sent]
-            await self._decide(appends, at)
+            await self._decide(
+                [Append(one["to"], LETTER, orjson.dumps(one), at) for one in sent], at
+            )
 
     def _take(self) -> list[dict[str, Any]]:
-        """Tell what was committed; its letters."""
-        entries, self._store.entries = self._store.entries, []
-        letters: list[dict[str, Any]] = []
-        for entry in entries:
-            self.took(entry)
-            letters += entry.get("letters", ())
-        return letters
+        """Tell what was committed, in the order of shards; the letters of it."""
+        found: list[dict[str, Any]] = []
+        for one in self._shards:
+            for effects in one.done:
+                self.took(effects)
+            found += one.sent
+            one.done, one.sent = [], []
+        return found
 
     async def _decide(self, appends: Sequence[Append], now: int) -> None:
-        """Append and decide; the log gives each record its time as the real ones do."""
-        records: dict[int, list[Record]] = {}
-        for shard, key, value, hint in appends:
-            at = hint if 0 < hint <= now else now
-            self._times[shard] = at = max(self._times[shard], at)
-            mine = records.setdefault(shard, [])
-            offset = self._shards[shard].next_offset + len(mine)
-            mine.append(Record(offset, at, key, value))
-        for number, mine in records.items():
-            await self._shards[number].process(mine)
+        """Append and decide; each record gets its time as the real logs give it."""
+        batches: dict[int, list[Record]] = {}
+        for number, key, value, hint in appends:
+            shard = self._shards[number]
+            shard.time = max(shard.time, hint if 0 < hint <= now else now)
+            batch = batches.setdefault(number, [])
+            batch.append(Record(shard.next_offset + len(batch), shard.time, key, value))
+        for number, batch in batches.items():
+            await self._shards[number].process(batch)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import orjson
 
+from engine.effects import Effects
 from engine.subjects import period
 from sinks.rows import issued_rows
 
@@ -54,10 +55,11 @@ class Tally:
         """A hash of every decision's row, acting or held, in order."""
         return self._digest.hexdigest()
 
-    def took(self, entry: Row) -> None:
-        """Count what one commit wrote."""
-        self.counts.update(entry.get("counts", {}))
-        facts = entry.get("facts", {})
+    def took(self, effects: Effects) -> None:
+        """Count what one commit would write."""
+        counts, facts = self.counts, effects.facts
+        for name, number in effects.counts.items():
+            counts[name] += number
         for fact in facts.get("order_facts", ()):
             if fact["fact"] == "paid":
                 times = self.paid.setdefault(fact["cid"], [])
@@ -65,7 +67,7 @@ class Tally:
                     times.append(fact["at"])
         for fact in facts.get("identities", ()):
             self.aliases[fact["alias"]] = fact["cid"]
-        for row in entry.get("decisions", ()):
+        for row in effects.decisions:
             self._digest.update(orjson.dumps(row))
             self._decision(row)
 
