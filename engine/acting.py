@@ -7,8 +7,11 @@ Must live here: the rows of decisions. Must not: when an act is due (steps.py), 
 from typing import Any, Final
 
 from engine.actions import id_of, rows_of
+from engine.budgets import paid
+from engine.caps import count
+from engine.case import Case
 from engine.effects import Row
-from engine.gates import GATES, Case
+from engine.gates import GATES
 from engine.journal import Instance
 from engine.turn import Turn
 from rules.model import Act, Rule
@@ -19,21 +22,28 @@ _NO_ACT: Final = Act(())
 
 
 def act(turn: Turn, rule: Rule, instance: Instance, step: Act, split: str = "") -> bool:
-    """Decide one act; False when it was held and the instance is over.
+    """Decide one act; False when it was held and the instance is over, or waits (`again`).
 
     `split` names the branches drawn by lot on the way to it.
     """
     case = Case(turn, rule, instance, step, first=not instance.arm)
     reason = next((held for gate in GATES if (held := gate(case))), "")
+    if instance.again:
+        return False
     actions = [] if reason else rows_of(case)
     if actions is None:
         reason = "missing_value"
     elif not actions and not reason:
         reason = "condition"
+    elif not reason:
+        reason, actions = paid(case, actions)
+        if instance.again:
+            return False
     if reason:
         turn.effects.decisions.append(_row(case, step.step, held=reason, split=split))
         return False
     turn.effects.decisions.append(_row(case, step.step, actions=actions or [], split=split))
+    count(case, actions or ())
     return True
 
 

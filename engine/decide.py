@@ -22,6 +22,7 @@ from engine.identity import forwarded, link, receive_claim, receive_state
 from engine.ids import birth_id, event_hash
 from engine.journal import Memory, memory, remember, seen_before, write
 from engine.journey import listen
+from engine.slices import LEDGERS, SLICE, receive_slice, settle
 from engine.timers import next_due, wake
 from engine.turn import Turn
 from features import catalog
@@ -94,7 +95,13 @@ def receive(
     customer: Customer, kind: str, body: dict[str, Any], moment: Moment, effects: Effects
 ) -> str:
     """Apply a letter: a claim, a moved customer's state, or an event that was forwarded."""
+    if customer.cid.startswith(LEDGERS):
+        settle(customer, kind, body, moment, effects)
+        return ""
     wake_up(customer, moment, effects)
+    if kind == SLICE:
+        receive_slice(customer, body, moment, effects)
+        return ""
     identity = memory(customer).identity
     if not identity.birth:
         write(customer).identity.birth = birth_id(customer.cid, identity.erasures)

@@ -5,6 +5,7 @@ Must live here: the once-a-second work and its keys. Must not: deciding, fetchin
     laike:worker:<name>    JSON {at, pid, shards, next_offsets, lag, events_per_second}, with a TTL
     laike:workers          set of their names; one without a heartbeat was killed
     laike:rules:wanted     the hash that every shard should decide under; laike:model:wanted too
+    laike:kill:wanted      what the kill switch is to stop (switches.py)
 
 The log and the store may be away: then a second is left out, and the next one tries again.
 """
@@ -20,11 +21,12 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from engine import switches
 from engine.bounds import outbox_bytes, paused
 from engine.lanes import Lane, Lanes
 from engine.log import Log, LogAway
 from engine.measures import MEASURES
-from engine.records import MODEL, RULES, TICK, Append
+from engine.records import KILL, MODEL, RULES, TICK, Append
 from engine.store import Stopped
 
 PERIOD_SECONDS: Final = 1.0
@@ -33,7 +35,11 @@ HEARTBEAT: Final = "laike:worker:"
 WORKERS: Final = "laike:workers"
 STANDSTILL_SECONDS: Final = 60.0
 NO_TIME: Final = 1  # of itself: the record takes its shard's log time, in record time too
-WANTED: Final = {RULES: "laike:rules:wanted", MODEL: "laike:model:wanted"}
+WANTED: Final = {
+    RULES: "laike:rules:wanted",
+    MODEL: "laike:model:wanted",
+    KILL: switches.WANTED,  # no hash: what is killed stands in it, and in the record
+}
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +180,8 @@ async def heartbeats(redis: "Redis") -> dict[str, Any]:
 
 
 def _version(lane: Lane, kind: bytes) -> str:
-    return lane.shard.rules_hash if kind == RULES else lane.shard.model_hash
+    shard = lane.shard
+    return {RULES: shard.rules_hash, MODEL: shard.model_hash, KILL: shard.killed}[kind]
 
 
 class Standstill:

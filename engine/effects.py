@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from engine.ledger import Purse
 from features.models.purchase import Scorer
 from rules.book import Book
 
@@ -45,6 +46,8 @@ class Moment:
     )  # features laid over the customer's own, in rule examples
     arm: str = ""  # forced in rule examples: "treated" or "holdout"
     peaks: Sequence[list[int]] = ()  # what is not counted as late: from and to (ms)
+    killed: Sequence[str] = ()  # what the kill switch stops
+    purse: Purse | None = None  # slices of budgets; without one nothing is asked of budgets
 
 
 class Letter(NamedTuple):

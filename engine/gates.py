@@ -6,52 +6,26 @@ function from a Case to the reason it holds, and its place in GATES.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
+from engine.caps import capped, limited, spent
+from engine.case import Case
 from engine.ids import share
-from engine.journal import Instance
 from engine.peak import excused
-from engine.subjects import period
-from engine.turn import Turn
-from rules.model import Act, Notify, Rule
-from rules.values import Context, Rate
+from engine.quiet import quieted
+from engine.switches import is_killed
+from features import catalog
+from rules.model import Coupon, Points
 
-
-@dataclass(slots=True)
-class Case:
-    """One act at the gates."""
-
-    turn: Turn
-    rule: Rule
-    instance: Instance
-    act: Act
-    first: bool
-    arm: str = "none"
-    channels: frozenset[str] | None = None  # None: any
-    refused: frozenset[str] = frozenset()
-
-    @property
-    def at(self) -> int:
-        """The act's due time in ms, as of which everything is read."""
-        return self.instance.due
-
-    @property
-    def context(self) -> Context:
-        """What the act's values and conditions are read from."""
-        return self.turn.context(self.at)
-
-    def allowed(self, action: Notify) -> list[str]:
-        """The channels of a message that the customer takes it on, the first one first."""
-        return [
-            name
-            for name in action.via
-            if name not in self.refused and (self.channels is None or name in self.channels)
-        ]
+__all__ = ["GATES", "Case", "spent"]
+RISK: Final = "risk.abuse"
+RISK_MAX: Final = 0.9  # who most likely abuses gifts gets none from marketing
 
 
 def _status(case: Case) -> str:
     rule = case.rule
+    if is_killed(case.turn.moment.killed, rule.name, rule.purpose):
+        return "killed"
     if rule.status in {"draft", "paused"}:
         return rule.status
     ended = rule.active_until is not None and case.at >= rule.active_until
@@ -77,46 +51,71 @@ def _condition(case: Case) -> str:
     return f"unknown:{missing[0]}" if missing else "condition"
 
 
+def _risk(case: Case) -> str:
+    """Who most likely abuses them gets no coupon and no points; unknown is no risk."""
+    if case.rule.purpose != "marketing":
+        return ""
+    if not any(isinstance(action, Coupon | Points) for action in case.act.actions):
+        return ""
+    known = RISK in case.turn.extra or RISK in catalog.FEATURES
+    risk = case.turn.read(RISK, case.at) if known else None
+    return "risk" if risk is not None and risk >= RISK_MAX else ""
+
+
+def _paused(case: Case) -> str:
+    """While a pause of the shop's holds for the customer, or one that an action began."""
+    turn, purpose = case.turn, case.rule.purpose
+    if case.at < turn.journey.paused.get(purpose, 0):
+        return "pause"
+    if purpose != "marketing":
+        return ""
+    held = any(turn.holds(pause, None, case.at) for pause in turn.book.shop.pauses)
+    return "pause" if held else ""
+
+
 def _consent(case: Case) -> str:
     """Nothing goes where the customer unsubscribed; marketing only where he said yes.
 
     A customer who was never asked counts as yes, unless shop.yaml says `consent: opt-in`.
     """
     turn = case.turn
-    case.refused = frozenset(turn.read("consent.unsubscribed", case.at) or ())
+    bounced = frozenset(turn.read("consent.bounced", case.at) or ())  # for the next gate
+    case.refused = frozenset(turn.read("consent.unsubscribed", case.at) or ()) - bounced
     if case.rule.purpose == "marketing":
         told = turn.read("consent.marketing", case.at)
         if told is not None or turn.book.shop.consent == "opt-in":
-            case.channels = frozenset(told or ())
-    for action in case.act.actions:
-        if isinstance(action, Notify) and not action.optional and not case.allowed(action):
-            return "consent"
-    return ""
+            case.channels = bounced.union(told or ())
+    return "" if _ways(case) else "consent"
+
+
+def _reachable(case: Case) -> str:
+    """A channel that bounced for good reaches him no more.
+
+    Which addresses exist, the receiver at the channel's other end knows.
+    """
+    case.refused |= frozenset(case.turn.read("consent.bounced", case.at) or ())
+    return "" if _ways(case) else "unreachable"
+
+
+def _ways(case: Case) -> bool:
+    return all(case.allowed(one) for one in case.messages() if not one.optional)
 
 
 def _limit(case: Case) -> str:
-    """Counts an instance once, at its first act, in both arms alike."""
-    if not case.first or not case.rule.limits:
+    if not case.first:
         return ""
-    entries, name = case.turn.journey.entries, case.rule.name
-    times = entries.get(name, [])
-    if any(spent(rate, times, case.at, case.turn.zone) for rate in case.rule.limits):
-        return "limit"
-    kept = max(rate.count for rate in case.rule.limits)
-    entries[name] = [*times, case.at][-kept:]
+    times = case.turn.journey.entries.get(case.rule.name, [])
+    full = any(spent(rate, times, case.at, case.turn.zone) for rate in case.rule.limits)
+    return "limit" if full else ""
+
+
+def _enter(case: Case) -> str:
+    """No gate: for its limit an instance counts once, at its first act, in both arms alike."""
+    if case.first and case.rule.limits:
+        entries, name = case.turn.journey.entries, case.rule.name
+        kept = max(rate.count for rate in case.rule.limits)
+        entries[name] = [*entries.get(name, []), case.at][-kept:]
     return ""
-
-
-def spent(rate: Rate, times: list[int], at: int, zone: str) -> bool:
-    """Whether as many `times` (ms) as the rate allows lie in its window or calendar period."""
-    if rate.calendar in {"run", "ever"}:
-        used = len(times)
-    elif rate.calendar:
-        now = period(rate.calendar, at, zone)
-        used = sum(period(rate.calendar, time, zone) == now for time in times)
-    else:
-        used = sum(time > at - rate.per_ms for time in times)
-    return used >= rate.count
 
 
 def _holdout(case: Case) -> str:
@@ -144,13 +143,20 @@ def _shadow(case: Case) -> str:
     return "shadow"
 
 
-# when and once_per stand before these, quiet hours and budget after.
+# when and once_per stand before these; the budget after, once it is known what is spent.
 GATES: Final[tuple[Callable[[Case], str], ...]] = (
     _status,
     _late,
     _condition,
+    _risk,
+    _paused,
     _consent,
+    _reachable,
     _limit,
+    limited,
+    capped,
+    _enter,
     _holdout,
     _shadow,
+    quieted,
 )

@@ -38,6 +38,10 @@ class Shard(Protocol):
     def model_hash(self) -> str:
         """The version of the model in force."""
 
+    @property
+    def killed(self) -> str:
+        """What the kill switch stops."""
+
     async def open(self) -> int:
         """Become the owner; the offset to start from."""
 

@@ -19,12 +19,14 @@ import orjson
 from engine.effects import Moment, Settings
 from engine.erasure import MARK, burials, is_gone, tombstone
 from engine.journal import REGISTRY, memory
+from engine.ledger import Purse
 from engine.measures import MEASURES
 from engine.outbox import entry, letters
-from engine.records import MODEL, RULES, TICK, Record
+from engine.records import KILL, RULES, TICK, VERSIONS, Record
 from engine.rounds import PART_MAX, PARTS_MAX, begin_arming, cid_of, listing, member
 from engine.run import Run, customer_of
 from engine.store import Commit, Fenced, Position, Round, ShardState, Stopped, Store, StoreAway
+from engine.switches import read as read_killed
 from features.customer import Customer
 from features.models.purchase import Scorer
 from features.models.snapshot import unpack
@@ -79,6 +81,11 @@ class Shard:
         return self._state.model
 
     @property
+    def killed(self) -> str:
+        """What the kill switch stops, as its record says it."""
+        return self._state.killed
+
+    @property
     def log_time(self) -> int:
         """The shard's log time, ms."""
         return self._state.log_time
@@ -121,7 +128,7 @@ class Shard:
 
     async def _process_run(self, run: list[Record], cids: list[str]) -> int:
         """Decide and commit a run, or its beginning; how many records that were."""
-        if run[0].key in {RULES, MODEL}:
+        if run[0].key in VERSIONS:
             await self._switch(run[0])
             return 1
         names = [cid for cid in dict.fromkeys(cids) if cid]
@@ -200,6 +207,8 @@ class Shard:
             await self._load_rules(digest)
             run.state.rules = digest
             run.state.rounds = begin_arming(run.state.rounds, run.state.log_time)
+        elif record.key == KILL:
+            run.state.killed = digest
         elif await self._load_model(digest):
             run.state.model = digest
         await self._commit(record.offset, Position(record.offset + 1), run)
@@ -352,7 +361,7 @@ class Shard:
         state = _read_state.decode(_state.encode(self._state))
         moment = Moment(
             self.settings, self._book, state.log_time, 0, self._scorer, self._state.model,
-            peaks=state.peaks,
+            peaks=state.peaks, killed=read_killed(state.killed), purse=Purse(state.slices),
         )  # fmt: skip
         return Run(moment, state, customers)
 
@@ -367,7 +376,7 @@ def _first_run(records: list[Record]) -> tuple[list[Record], list[str]]:
     distinct: set[str] = set()
     for record in records[:RECORDS_MAX]:
         key = record.key
-        if key in {RULES, MODEL}:
+        if key in VERSIONS:
             return (records[: len(cids)], cids) if cids else (records[:1], [""])
         cid = customer_of(record)
         distinct.add(cid)

@@ -11,7 +11,9 @@ TICK = b"!tick"
 LETTER = b"!letter"
 RULES = b"!rules"
 MODEL = b"!model"
+KILL = b"!kill"
 REJECTED = b"!rejected"
+VERSIONS = frozenset((RULES, MODEL, KILL))  # what all records after it are decided under
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from engine.budgets import give_back
 from engine.decide import DUPLICATE, PROCESSED, decide, receive, wake_up
 from engine.effects import Effects, Moment
 from engine.erasure import ERASED
@@ -134,6 +135,7 @@ class Run:
         until = self.state.log_time
         peak = at_tick(self.state, record, self.moment.settings.peak_rate)
         self.moment.peaks = self.state.peaks
+        give_back(self.moment, self.effects)
         due = [
             (alarm, cid)
             for cid, customer in self.customers.items()

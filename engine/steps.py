@@ -18,6 +18,7 @@ from rules.program import passage
 def advance(turn: Turn, rule: Rule, instance: Instance, at: int) -> None:
     """Go on from the step it stands at, as of `at`: one decision, then a wait or the end."""
     turn.about(rule, instance.subject, instance)
+    instance.again, before = 0, instance.step
 
     def draw(split: Split) -> SplitBranch:
         return split.drawn(share(rule.name, rule.run, split.step, instance.birth))
@@ -26,7 +27,11 @@ def advance(turn: Turn, rule: Rule, instance: Instance, at: int) -> None:
     instance.due = at
     instance.step = found.end
     if found.actions and not act(turn, rule, instance, Act(found.actions, found.step), found.split):
-        close(turn, instance)
+        if instance.again:  # the whole of it is decided anew, choices and all
+            instance.step = before
+            turn.journey.arm(instance.again)
+        else:
+            close(turn, instance)
         return
     wait = rule.steps[found.end] if found.end < len(rule.steps) else None
     if isinstance(wait, Wait) and _waits(turn, rule, instance, wait, at):

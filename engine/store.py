@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from engine.ledger import Slice
+
 
 class StoreAway(Exception):  # noqa: N818 - a state of the world, not a fault of ours
     """The store cannot be reached; what was asked last may or may not have happened."""
@@ -67,6 +69,8 @@ class ShardState(msgspec.Struct, array_like=True):
     rounds: list[Round] = []  # begun and not yet ended, the first one going on at each tick
     tick: tuple[int, int] = (0, 0)  # the last one: its offset and log time (ms)
     peaks: list[list[int]] = []  # the last of them: from and to log time (ms); see peak.py
+    slices: dict[str, Slice] = {}  # of budgets, by ledger and period; see budgets.py
+    killed: str = ""  # what the kill switch stopped last; see switches.py
 
 
 class Prefetched(NamedTuple):

@@ -30,7 +30,7 @@ class CountingShard:
     def __init__(self, number: int, redis: "aioredis.Redis") -> None:
         self.number = number
         self.next_offset = 0
-        self.rules_hash = self.model_hash = ""
+        self.rules_hash = self.model_hash = self.killed = ""
         self._redis = redis
         self._token = secrets.token_hex(8)
 

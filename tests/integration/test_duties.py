@@ -16,7 +16,7 @@ from tests.fixtures_logs import RedisProcess
 class Still:
     """A shard that never moves."""
 
-    rules_hash, model_hash = "old", ""
+    rules_hash, model_hash, killed = "old", "", ""
     next_offset = 0
 
     def __init__(self, number: int) -> None:

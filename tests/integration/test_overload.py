@@ -151,7 +151,7 @@ async def test_at_the_outboxes_bound_commits_pause_the_door_says_later_and_nothi
 class Slow:
     """A shard that notes what it is given."""
 
-    rules_hash = model_hash = ""
+    rules_hash = model_hash = killed = ""
 
     def __init__(self, number: int) -> None:
         self.number, self.next_offset = number, 0

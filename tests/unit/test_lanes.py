@@ -12,7 +12,7 @@ from engine.records import Record
 class Gate:
     """A shard that takes a batch up only when told."""
 
-    rules_hash = model_hash = ""
+    rules_hash = model_hash = killed = ""
 
     def __init__(self, number: int, next_offset: int = 0) -> None:
         self.number, self.next_offset = number, next_offset

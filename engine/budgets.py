@@ -1,0 +1,170 @@
+"""Budgets: what a decision spends of them, out of the slices that its shard holds.
+
+Must live here: which ledgers a decision spends from and how much, the slices, asking for more.
+Must not: the ledger's own sums (ledger.py), what its answers do (slices.py).
+
+A coupon is reserved when it is issued, at its face: `off` if that is money, `most` if it is a
+percentage or another value, nothing for one without either (free shipping, a gift: it counts as a
+coupon). What was reserved stays spent in its period, redeemed or not. A decision counts in the
+period of its due time, spends from all its ledgers or none, and the last gate is the budget's: what
+another gate holds spends nothing. A ledger lives under a name of its own, like a customer:
+
+    b:rule/cart-rescue:coupons:day    b:offer/SAVE:money:week    b:shop:money:2592000000
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from engine.case import Case
+from engine.effects import Effects, Letter, Moment, Row
+from engine.ledger import Bucket, Ledger, Purse, Slice, bucket
+from rules.model import Budget, Rate
+
+ASK, SLICE, UNSPENT = "ask", "slice", "unspent"  # the letters
+LEDGERS: Final = "b:"
+GRACE_MS: Final = 7_200_000  # after a bucket's end, for decisions that come late
+RETRY_MS: Final = 60_000
+HELD: Final = "budget"
+WAITS: Final = "slice"
+
+
+class Claim(NamedTuple):
+    """What a decision wants of one ledger."""
+
+    ledger: str
+    rate: Rate
+    amount: int
+
+
+def paid(case: Case, rows: list[Row]) -> tuple[str, list[Row]]:
+    """Spend what the actions cost: why not, "" when done, and the actions; it may wait.
+
+    When the budget's no is said of all, those that are not optional are tried alone.
+    """
+    reason = spend(case, rows)
+    if reason != HELD:
+        return reason, rows
+    optional = {action.name for action in case.act.actions if action.optional}
+    needed = [row for row in rows if row["kind"] != "coupon" or row["name"] not in optional]
+    if not needed or len(needed) == len(rows):
+        return HELD, rows
+    return spend(case, needed), needed
+
+
+def spend(case: Case, rows: Sequence[Row]) -> str:
+    """Spend what these actions cost: "" when done, `budget` at the ledger's no, else it waits."""
+    purse = case.turn.moment.purse
+    if purse is None:
+        return ""
+    wanted = claims(case, rows)
+    found = [(one, bucket(one.rate, case.at, case.turn.zone)) for one in wanted]
+    for one, period in found:
+        if short := _short(case, purse, one, period):
+            return short
+    for one, period in found:
+        held = purse.slices[_key(one.ledger, period.number)]
+        held.left -= one.amount
+        if held.left < held.size // 4 and not held.asked and purse.home is None:
+            held.asked = True
+            _ask(case, one, period, 0)
+    return ""
+
+
+def claims(case: Case, rows: Sequence[Row]) -> list[Claim]:
+    """What the actions want of each ledger that the rule, its offers and the shop have."""
+    coupons = [row for row in rows if row["kind"] == "coupon"]
+    if not coupons:
+        return []
+    rule, book = case.rule, case.turn.book
+    wanted = _of(f"rule/{rule.name}", rule.budget, coupons, rule.run)
+    for name in sorted({row["offer"] for row in coupons} & book.offers.keys()):
+        own = [row for row in coupons if row["offer"] == name]
+        wanted += _of(f"offer/{name}", book.offers[name].budget, own)
+    return wanted + _of("shop", book.shop.budget, coupons)
+
+
+def _of(owner: str, budget: Budget | None, coupons: Sequence[Row], run: str = "") -> list[Claim]:
+    found = []
+    if budget and (rate := budget.coupons):
+        found.append(Claim(f"{LEDGERS}{owner}:coupons:{_period(rate, run)}", rate, len(coupons)))
+    if budget and (rate := budget.money):
+        amount = sum(cost(row) for row in coupons)
+        if amount:
+            found.append(Claim(f"{LEDGERS}{owner}:money:{_period(rate, run)}", rate, amount))
+    return found
+
+
+def _period(rate: Rate, run: str) -> str:
+    return f"run/{run}" if rate.calendar == "run" else rate.calendar or str(rate.per_ms)
+
+
+def cost(coupon: Mapping[str, Any]) -> int:
+    """What a coupon's row is reserved at, in fen.
+
+    >>> cost({"off_kind": "percent", "off": 10, "most": 49.9})
+    4990
+    """
+    face = coupon["off"] if coupon["off_kind"] == "money" else coupon.get("most")
+    return round((face or 0) * 100)
+
+
+def _short(case: Case, purse: Purse, one: Claim, period: Bucket) -> str:
+    """Why a slice does not do: `budget`, or it waits for the ledger; "" when it does."""
+    held = purse.slices.setdefault(_key(one.ledger, period.number), Slice(period.until))
+    limit = one.rate.count
+    if held.limit != limit:
+        held.limit, held.refused = limit, 0
+    need = one.amount - held.left
+    if need <= 0:
+        return ""
+    if one.amount > limit or 0 < held.refused <= need:
+        return HELD
+    if purse.home is not None:
+        ledger = purse.home.setdefault(one.ledger, Ledger())
+        fill(held, ledger.grant(period, limit, need, 1), need, limit)
+        return HELD if held.left < one.amount else ""
+    _ask(case, one, period, need)
+    late, log_time = case.rule.late_ms, case.turn.moment.log_time
+    if case.turn.moment.settings.record_clock:  # nothing is late there
+        case.instance.again = log_time + max(late, RETRY_MS)
+    else:
+        case.instance.again = max(case.at + late, log_time) + 1
+    return WAITS
+
+
+def fill(held: Slice, granted: int, need: int, limit: int) -> None:
+    """The ledger's answer comes into a slice; nothing for something needed is its no."""
+    if granted:
+        held.left += granted
+        held.size = granted
+    elif need and held.limit == limit:
+        held.refused = min(need, held.refused or need)
+
+
+def _ask(case: Case, one: Claim, period: Bucket, need: int) -> None:
+    turn = case.turn
+    body = {
+        "ledger": one.ledger, "bucket": list(period), "limit": one.rate.count, "need": need,
+        "cid": turn.customer.cid,
+    }  # fmt: skip
+    turn.effects.letters.append(Letter(one.ledger, ASK, body, turn.moment.offset))
+
+
+def give_back(moment: Moment, effects: Effects) -> None:
+    """At a tick: what was not spent of a bucket goes back after its end."""
+    slices = moment.purse.slices if moment.purse else {}
+    ended = [key for key, held in slices.items() if held.until + GRACE_MS <= moment.log_time]
+    for key in sorted(ended):
+        ledger, _, number = key.rpartition("#")
+        if left := slices.pop(key).left:
+            body = {"number": int(number), "left": left}
+            effects.letters.append(Letter(ledger, UNSPENT, body, moment.offset))
+
+
+def key_of(body: Mapping[str, Any]) -> str:
+    """The slice that a letter is about."""
+    return _key(body["ledger"], body["bucket"][0])
+
+
+def _key(ledger: str, number: int) -> str:
+    return f"{ledger}#{number}"

@@ -1,0 +1,139 @@
+"""A budget's ledger and what shards hold of it: how much was granted in which period.
+
+Must live here: periods as numbered buckets, what a ledger grants, the slice that a shard spends.
+Must not: which rule spends what (budgets.py), letters (slices.py).
+
+A calendar period is one bucket. A rolling one is cut into PARTS, and each window of buckets that
+could hold it keeps to the limit: so many parts and one more, which makes it a ninth tighter than
+written, never looser. What is granted counts as spent until it is given back.
+"""
+
+import datetime as dt
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from features.events import Event
+from features.facet import Emit, Facet
+from rules.values import Rate
+
+PARTS: Final = 8  # of a rolling period
+SHARE: Final = 8  # a slice is at most 1/8 of what is left, for all shards together
+BUCKETS_MAX: Final = 64  # that a ledger remembers; from older ones nothing is granted any more
+NEVER: Final = 2**53
+
+
+class Bucket(NamedTuple):
+    """A period's number, how many of them a window spans, and its end (ms)."""
+
+    number: int
+    width: int
+    until: int
+
+
+class Slice(msgspec.Struct, array_like=True):
+    """What a shard may still spend of a bucket, in the ledger's unit (coupons, or fen)."""
+
+    until: int  # the bucket's end, ms
+    left: int = 0
+    size: int = 0  # as it was last granted
+    asked: bool = False  # more was asked for ahead
+    limit: int = 0  # the budget's, as the shard's rules had it last
+    refused: int = 0  # the least that the ledger said no to under this limit; 0 for none
+
+
+class Ledger(msgspec.Struct, array_like=True):
+    """Granted and not given back, by bucket; up to `closed` nothing more is granted."""
+
+    granted: dict[int, int] = {}
+    closed: int = -1
+
+    def grant(self, bucket: Bucket, limit: int, need: int, shards: int) -> int:
+        """Grant at least `need`, or nothing: never more than the limit leaves in any window."""
+        if bucket.number <= self.closed:
+            return 0
+        left = limit - max(
+            sum(self.granted.get(start + n, 0) for n in range(bucket.width))
+            for start in range(bucket.number - bucket.width + 1, bucket.number + 1)
+        )
+        size = max(need, left // (SHARE * shards))
+        if size > left or size <= 0:
+            return 0
+        self.granted[bucket.number] = self.granted.get(bucket.number, 0) + size
+        while len(self.granted) > BUCKETS_MAX:
+            oldest = min(self.granted)
+            del self.granted[oldest]
+            self.closed = max(self.closed, oldest)
+        return size
+
+    def take_back(self, number: int, unspent: int) -> None:
+        """A shard did not spend so much of a bucket."""
+        if number in self.granted:
+            self.granted[number] -= min(unspent, self.granted[number])
+
+
+@dataclass(slots=True)
+class Purse:
+    """A shard's slices; with `home` the ledgers too: a world of one shard needs no letters."""
+
+    slices: dict[str, Slice] = field(default_factory=dict)
+    home: dict[str, Ledger] | None = None
+
+
+@lru_cache(maxsize=4_096)
+def bucket(rate: Rate, at: int, timezone: str) -> Bucket:
+    """The bucket of a rate's period that `at` (ms) falls in.
+
+    >>> bucket(Rate(5, 0, "ever"), 0, "Asia/Shanghai").number
+    0
+    >>> bucket(Rate(5, 0, "month"), 0, "Asia/Shanghai")
+    Bucket(number=23640, width=1, until=2649600000)
+    >>> bucket(Rate(5, 80), 170, "Asia/Shanghai")
+    Bucket(number=17, width=9, until=180)
+    """
+    if rate.calendar in {"run", "ever"}:
+        return Bucket(0, 1, NEVER)
+    if not rate.calendar:
+        part = max(1, rate.per_ms // PARTS)
+        return Bucket(at // part, -(-rate.per_ms // part) + 1, (at // part + 1) * part)
+    zone = ZoneInfo(timezone)
+    day = dt.datetime.fromtimestamp(at / 1_000, zone).date()
+    number, after = _PERIODS[rate.calendar](day)
+    return Bucket(number, 1, round(dt.datetime.combine(after, dt.time(), zone).timestamp() * 1_000))
+
+
+def _day(day: dt.date) -> tuple[int, dt.date]:
+    return day.toordinal(), day + dt.timedelta(days=1)
+
+
+def _week(day: dt.date) -> tuple[int, dt.date]:
+    return (day.toordinal() - 1) // 7, day + dt.timedelta(days=7 - day.weekday())
+
+
+def _month(day: dt.date) -> tuple[int, dt.date]:
+    return day.year * 12 + day.month - 1, dt.date(day.year + day.month // 12, day.month % 12 + 1, 1)
+
+
+def _year(day: dt.date) -> tuple[int, dt.date]:
+    return day.year, dt.date(day.year + 1, 1, 1)
+
+
+_PERIODS: Final = {"day": _day, "week": _week, "month": _month, "year": _year}
+
+
+def _nothing(_state: Ledger, _event: Event, _emit: Emit) -> None:
+    """No event changes a ledger: letters do."""
+
+
+def _mine(mine: Ledger, _theirs: Ledger) -> Ledger:
+    """A ledger never unites with anything."""
+    return mine
+
+
+LEDGER: Final = "ledger"
+FACET: Final = Facet(
+    name=LEDGER, version=1, state=Ledger, events=frozenset(), fold=_nothing, merge=_mine
+)
