@@ -93,6 +93,8 @@ ABOUT_CUSTOMER: Final = (
     "Coupon Reserved",
     "Coupon Redeemed",
     "Coupon Released",
+    "Coupon Reversed",
+    "Coupon Voided",
     "Points Earned",
     "Points Redeemed",
     "Points Expired",
@@ -100,6 +102,7 @@ ABOUT_CUSTOMER: Final = (
     "Message Opened",
     "Message Clicked",
     "Message Bounced",
+    "Message Failed",
     "Message Unsubscribed",
 )
 ACCOUNT: Final = ("Consent Updated", "Erasure Requested")
@@ -152,6 +155,9 @@ SERVER_ONLY_PREFIXES: Final = ("Order ", "Points ", "Consent ")
 # Events whose own `channel` property is that of a message or a ticket, not of the visit.
 OTHER_CHANNEL_PREFIXES: Final = ("Message ", "Ticket ")
 
+# What a browser's key may not say of whom it identifies: it would buy him a better offer.
+SERVER_ONLY_TRAITS: Final = frozenset({"tier", "member_tier"})
+
 # text, id (text up to 200 characters), money (major units, 0 or more), count (whole, 0 or more),
 # number, flag, time (kept as ms UTC), texts (a list of text), lines (a list of products)
 PROPERTY_KINDS: Final = {
@@ -173,15 +179,20 @@ PROPERTY_KINDS: Final = {
     "decision_id": "id",
     "discount": "money",
     "due_at": "time",
+    "expires_at": "time",
     "friend": "id",
     "group_id": "id",
+    "hold_s": "number",
     "image_url": "text",
     "kind": "text",
     "list_id": "id",
     "live_id": "id",
     "merchant_id": "id",
+    "most": "money",
     "name": "text",
+    "offer": "text",
     "order_id": "id",
+    "over": "money",
     "points": "number",
     "position": "number",
     "price": "money",
@@ -197,6 +208,7 @@ PROPERTY_KINDS: Final = {
     "reason": "text",
     "referrer": "text",
     "refund_id": "id",
+    "reservation_id": "id",
     "revenue": "money",
     "score": "number",
     "session_id": "id",

@@ -1,4 +1,4 @@
-"""Where a webhook may go: only where its owner said, whatever a name resolves to at the moment.
+"""Where a message may go: only where its owner said, whatever a name resolves to at the moment.
 
 Must live here: the URL's form, the allow-list, which addresses are of the open internet, the
 look-up. Must not: HTTP (webhook.py posts to the very address that was checked here).
@@ -75,10 +75,15 @@ def check_url(url: str, *, private: bool, allow: Sequence[str] = ()) -> None:
     ):
         shown = f"{parts.scheme}://{parts.host}"
         raise RefusedAddressError(f"{shown}: https, or http to loopback if private")
-    name = parts.host.rstrip(".").lower()
+    check_host(parts.host, allow)
+
+
+def check_host(host: str, allow: Sequence[str]) -> None:
+    """Raise RefusedAddressError for a name that matches none of `allow`; none means any."""
+    name = host.rstrip(".").lower()
     if allow and not any(fnmatchcase(name, pattern.lower()) for pattern in allow):
         told = ", ".join(allow)
-        raise RefusedAddressError(f"{parts.host}: allowed by LAIKE_WEBHOOK_ALLOW is {told}")
+        raise RefusedAddressError(f"{host}: allowed by LAIKE_WEBHOOK_ALLOW is {told}")
 
 
 async def resolve(host: str, port: int, *, private: bool) -> Address:

@@ -1,11 +1,13 @@
 """One channel at work: messages out of the outboxes, side by side, each settled once and told.
 
-Must live here: what is in flight, retries, when a message is given up, the cursor. Must not: how a
-channel sends. A message is settled by `sent` or `failed` with a reason, a row of `outcomes`
-that is written in the same transaction as the cursor. The cursor passes an entry once all its
-messages are settled; a slow message holds back the cursor but not the messages behind it, whose
-keys are kept beside the cursor until it has passed them. Each attempt first asks anew whether the
-message may leave (channels_standing.py).
+Must live here: what is in flight, the cursor, what is written of a message. Must not: how it is
+tried (channels_trying.py), how a channel sends. A message is settled by `sent` or `failed` with a
+reason, a row of `outcomes` that is written in the same transaction as the cursor; with it, in the
+stream `again`, the message itself where its next channel or a later hour has it now. The cursor
+passes an entry once all its messages are settled; a slow message holds back the cursor but not the
+messages behind it, whose marks are kept beside the cursor until it has passed them.
+
+A channel has two of these: one reads the outboxes, one the streams `again`.
 """
 
 import asyncio
@@ -19,23 +21,14 @@ import orjson
 from redis.asyncio import Redis
 
 from engine.ending import end
-from sinks.channels import Channel, Failed, Later, Message, Sent, messages_of
-from sinks.channels_standing import Standing
-from sinks.outbox import OUTBOX, OUTCOMES, Entry, EntryId, Reader, cursor_key, stream_key
-from sinks.relay_loop import (
-    PER_READ,
-    WAIT_MS,
-    GivenUp,
-    Tally,
-    back_off,
-    insist,
-    stopped_within,
-)
-from sinks.rows import Row
+from sinks.channels import Message, again_body, messages_of
+from sinks.channels_trying import Settled, Trying
+from sinks.outbox import AGAIN, OUTBOX, OUTCOMES, Entry, EntryId, Reader, cursor_key, stream_key
+from sinks.receipts import RECEIPTS
+from sinks.relay_loop import PER_READ, WAIT_MS, GivenUp, insist, stopped_within
 
 IN_FLIGHT = 512  # messages that are not settled; beyond it no more are read
-AT_ONCE = 16  # sends to one channel
-TRIES_MIN = 12  # before a message that its receiver refuses while taking others is given up
+RESTING = 10_000  # messages that wait for their hour; beyond it no more are read
 COMMIT_SECONDS = 0.01
 
 
@@ -45,7 +38,7 @@ class Open:
 
     id: EntryId
     left: int = 0
-    settled: list[str] = field(default_factory=list)  # keys, while the cursor stands before it
+    settled: list[str] = field(default_factory=list)  # marks, while the cursor stands before it
     stored: list[str] = field(default_factory=list)  # of these, the ones that Redis knows
 
 
@@ -54,48 +47,40 @@ class Window:
     """What is under way of one shard, in the outbox's order."""
 
     open: deque[Open] = field(default_factory=deque)
-    rows: list[Row] = field(default_factory=list)  # outcomes not written yet
+    told: list[Settled] = field(default_factory=list)  # not written yet
     known: set[str] = field(default_factory=set)  # settled before a restart, beyond the cursor
 
 
 def settled_key(shard: int, sink: str) -> str:
-    """Where the keys are of messages that are settled beyond a sink's cursor."""
+    """Where the marks are of messages that are settled beyond a sink's cursor."""
     return f"{{s{shard}}}:settled:{sink}"
 
 
 class ChannelSink:
     """A channel with its cursor. `wanted` says which messages are this channel's."""
 
-    stream = OUTBOX
-
     def __init__(
         self,
         name: str,
-        channel: Channel,
+        trying: Trying,
         wanted: Callable[[Message], bool],
         redis: Redis,
         shards: int,
-        tally: Tally,
-        standing: Standing,
-        *,
-        record_clock: bool = False,
+        stream: str = OUTBOX,
     ) -> None:
         self.name = name
-        self.channel = channel
+        self.trying = trying
         self.wanted = wanted
         self.redis = redis
-        self.reader = Reader(redis, shards)
-        self.tally = tally
-        self.record_clock = record_clock
-        self.standing = standing
+        self.stream = stream
+        self.reader = Reader(redis, shards, stream)
+        self.tally = trying.tally
         self.after: dict[int, EntryId] = {}
         self._windows = {shard: Window() for shard in range(shards)}
         self._room = asyncio.Semaphore(IN_FLIGHT)
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._rests = asyncio.Semaphore(RESTING)
         self._changed = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()
-        self._resume_at = 0.0  # monotonic: the receiver asked for quiet until then
-        self._last_success = 0.0  # monotonic
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send until `stop`, then what is there and can be sent without a retry."""
@@ -114,8 +99,6 @@ class ChannelSink:
                 await end([committing, *self._sending])
         except GivenUp:
             pass
-        finally:
-            await self.channel.close()
 
     async def _begin(self) -> dict[int, EntryId]:
         pipe = self.redis.pipeline(transaction=False)
@@ -137,11 +120,11 @@ class ChannelSink:
                 opened = Open(entry.id, left=len(messages))
                 window.open.append(opened)
                 for message in messages:
-                    if message.key in window.known:
-                        opened.stored.append(message.key)
+                    if message.mark in window.known:
+                        opened.stored.append(message.mark)
                         opened.left -= 1
                         continue
-                    await self._room.acquire()
+                    await (self._rests if _rest(message) else self._room).acquire()
                     task = asyncio.create_task(self._settle(message, opened, window, stop))
                     self._sending.add(task)
                     task.add_done_callback(self._ended)
@@ -160,59 +143,23 @@ class ChannelSink:
     async def _settle(
         self, message: Message, opened: Open, window: Window, stop: asyncio.Event
     ) -> None:
-        """Send until it is settled; when `stop` comes first it stays open for the next start."""
+        """Try until it is settled; when `stop` comes first it stays open for the next start."""
+        if seconds := _rest(message):
+            try:
+                if await stopped_within(stop, seconds):
+                    return
+            finally:
+                self._rests.release()
+            await self._room.acquire()
         try:
-            row = await self._outcome(message, stop)
+            settled = await self.trying.settle(message, stop)
         finally:
             self._room.release()
-        if row is not None:
-            window.rows.append(row)
-            opened.settled.append(message.key)
+        if settled is not None:
+            window.told.append(settled)
+            opened.settled.append(message.mark)
             opened.left -= 1
             self._changed.set()
-
-    async def _outcome(self, message: Message, stop: asyncio.Event) -> Row | None:
-        began = time.monotonic()
-        for number, pause in enumerate(back_off(), 1):
-            if self._now(message) > message.not_after:
-                return message.outcome("failed", "expired", message.not_after)
-            await self._quiet(stop)
-            try:
-                async with self._slots:
-                    if reason := await self.standing.against(message):
-                        return message.outcome("failed", reason)
-                    result = await self.channel.send(message)
-            except Later as later:
-                self.tally.failed(later)
-                if later.pause:
-                    self._resume_at = max(self._resume_at, time.monotonic() + later.pause)
-                elsewhere = self._last_success > began
-                if later.answered and elsewhere and number >= TRIES_MIN:
-                    return message.outcome("failed", f"given up: {later.reason}")
-            except Exception as error:  # noqa: BLE001 - a channel's fault is told and tried again
-                self.tally.failed(error)
-            else:
-                return self._told(message, result)
-            if stop.is_set():
-                return None
-            await stopped_within(stop, pause)
-        return None
-
-    def _told(self, message: Message, result: Sent | Failed) -> Row:
-        self._last_success = time.monotonic()
-        self.tally.succeeded(1)
-        if isinstance(result, Failed):
-            return message.outcome("failed", result.reason)
-        return message.outcome("sent")
-
-    async def _quiet(self, stop: asyncio.Event) -> None:
-        """Wait while the receiver has asked for quiet."""
-        while (left := self._resume_at - time.monotonic()) > 0 and not stop.is_set():
-            await stopped_within(stop, left)
-
-    def _now(self, message: Message) -> int:
-        """In record time sending takes no time: a message is as old as its commit."""
-        return message.log_time if self.record_clock else int(time.time() * 1000)
 
     async def _commit_changes(self, done: asyncio.Event, stop: asyncio.Event) -> None:
         while True:
@@ -226,16 +173,18 @@ class ChannelSink:
             await stopped_within(done, COMMIT_SECONDS)
 
     async def _commit(self, shard: int, window: Window) -> None:
-        """Write a shard's outcomes and move its cursor past what is settled, in one transaction."""
-        rows, passed = list(window.rows), _settled_prefix(window.open)
+        """Write what was settled and move the cursor past it, in one transaction a shard."""
+        told, passed = list(window.told), _settled_prefix(window.open)
         ahead = [entry for entry in list(window.open)[passed:] if entry.settled]
-        if not (rows or passed or ahead):
+        if not (told or passed or ahead):
             return
         gone = [key for entry in list(window.open)[:passed] for key in entry.stored]
         kept = [(entry, list(entry.settled)) for entry in ahead]
         pipe = self.redis.pipeline(transaction=True)
-        if rows:
-            pipe.xadd(stream_key(shard, OUTCOMES), {b"b": orjson.dumps({"outcomes": rows})})
+        if body := _outcomes_body(told):
+            pipe.xadd(stream_key(shard, OUTCOMES), {b"b": body})
+        if again := [settled.again for settled in told if settled.again]:
+            pipe.xadd(stream_key(shard, AGAIN), {b"b": again_body(again)})
         if passed:
             pipe.set(cursor_key(shard, self.name), window.open[passed - 1].id.text)
         if gone:
@@ -243,12 +192,25 @@ class ChannelSink:
         if kept:
             pipe.sadd(settled_key(shard, self.name), *(key for _, keys in kept for key in keys))
         await pipe.execute()
-        del window.rows[: len(rows)]
+        del window.told[: len(told)]
         for _ in range(passed):
             window.open.popleft()
         for entry, keys in kept:
             entry.stored += keys
             del entry.settled[: len(keys)]
+
+
+def _rest(message: Message) -> float:
+    """Seconds until a message may be tried."""
+    return max(0.0, message.not_before / 1000 - time.time()) if message.not_before else 0.0
+
+
+def _outcomes_body(told: list[Settled]) -> bytes:
+    rows = [settled.row for settled in told if settled.row]
+    receipts = [receipt for settled in told for receipt in settled.receipts]
+    if not (rows or receipts):
+        return b""
+    return orjson.dumps({"outcomes": rows} | ({RECEIPTS: receipts} if receipts else {}))
 
 
 def _settled_prefix(entries: deque[Open]) -> int:

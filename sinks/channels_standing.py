@@ -11,7 +11,7 @@ that has moved on. It reads what is committed now, in record time too.
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from redis.asyncio import Redis
@@ -31,6 +31,13 @@ RULES_WANTED = "laike:rules:wanted"
 SHOP = "shop.yaml"
 
 
+class Stands(NamedTuple):
+    """What there is against sending to a customer, "" for nothing, and the language he reads."""
+
+    against: str
+    language: str = ""
+
+
 class Standing:
     """How customers stand, for the messages of all channels; `secret` finds the tombstones."""
 
@@ -38,14 +45,14 @@ class Standing:
         self._redis: Any = redis  # its stubs say bytes or str; ours decodes nothing
         self._shards = shards
         self._secret = secret
-        self._waiting: list[tuple[Message, asyncio.Future[str]]] = []
+        self._waiting: list[tuple[Message, asyncio.Future[Stands]]] = []
         self._asking: asyncio.Task[None] | None = None
         self._shop = Shop()
         self._shop_of = b""  # the rules' version that it is of
 
-    async def against(self, message: Message) -> str:
-        """Why this message must not be sent now, "" for nothing. Raises what Redis raises."""
-        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    async def of(self, message: Message) -> Stands:
+        """Whether this message may be sent now, and in what language. Raises what Redis raises."""
+        answer: asyncio.Future[Stands] = asyncio.get_running_loop().create_future()
         self._waiting.append((message, answer))
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask())
@@ -63,7 +70,9 @@ class Standing:
                 continue
             for message, answer in asked:
                 if not answer.done():
-                    answer.set_result(reason_against(message, found[message.cid], self._shop))
+                    customer = found[message.cid]
+                    against = reason_against(message, customer, self._shop)
+                    answer.set_result(Stands(against, customer.state("language").code))
         self._asking = None
 
     async def customers(self, cids: Iterable[str]) -> dict[str, Customer]:
@@ -124,7 +133,7 @@ def reason_against(message: Message, customer: Customer, shop: Shop) -> str:
     return ""
 
 
-def _answer(asked: list[tuple[Message, asyncio.Future[str]]], error: Exception) -> None:
+def _answer(asked: list[tuple[Message, asyncio.Future[Stands]]], error: Exception) -> None:
     for _, answer in asked:
         if not answer.done():
             answer.set_exception(error)

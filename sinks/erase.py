@@ -52,6 +52,7 @@ from sinks.erase_tables import (
     text_marks,
 )
 from sinks.outbox import (
+    AGAIN,
     OUTBOX,
     OUTCOMES,
     SINKS,
@@ -227,8 +228,8 @@ class Eraser:
         """Entries go now; records when the logs have been trimmed."""
         done = []
         for job in jobs:
-            for stream in (OUTBOX, OUTCOMES):
-                cursors, gone = await self._cursors(stream), 0
+            for stream in (OUTBOX, OUTCOMES, AGAIN):
+                cursors, gone = await self._until(stream), 0
                 for shard, until in enumerate(cursors):
                     gone += await self._delete_entries(stream_key(shard, stream), until, job)
                 name = f"entries of {stream}"
@@ -264,6 +265,12 @@ class Eraser:
     async def _redis(self, jobs: list[Job]) -> list[Job]:
         await rewrite(self.redis)
         return jobs
+
+    async def _until(self, stream: str) -> list[EntryId]:
+        """How far entries may be deleted; what was put off is not waited for, nor ever sent."""
+        if stream == AGAIN:
+            return await Reader(self.redis, self.settings.shards, stream).ends()
+        return await self._cursors(stream)
 
     async def _cursors(self, stream: str) -> list[EntryId]:
         """How far every reader of a stream has come, by shard; the learner's too, if it has one."""

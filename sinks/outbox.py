@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 
 OUTBOX = "outbox"
 OUTCOMES = "outcomes"
+AGAIN = "again"  # messages put off, or handed to their next channel
 SINKS = "laike:sinks"  # hash of the sinks that the relay runs -> the stream that each reads
 
 
@@ -117,17 +118,21 @@ async def drained(redis: Redis, shards: int, upto: Sequence[EntryId] | None = No
     With `upto` it is enough to have come so far in the outboxes: in wall time a tick a second
     adds to them for ever.
     What a channel sends becomes an entry of `outcomes` in the same transaction that moves its
-    cursor, so the outboxes are asked first: nothing can slip between the two.
+    cursor, so the outboxes are asked first: nothing can slip between the two. With `upto` nobody
+    waits for messages that were put off, which may be until the morning.
     """
     sinks: dict[Any, Any] = await redis.hgetall(SINKS)
-    for stream in (OUTBOX, OUTCOMES):
+    before = await Reader(redis, shards, AGAIN).ends()
+    for stream in (OUTBOX, AGAIN, OUTCOMES):
+        if stream == AGAIN and upto is not None:
+            continue
         names = [name.decode() for name, reads in sinks.items() if reads.decode() == stream]
         if stream == OUTBOX and not names:
             return all(end == START for end in await Reader(redis, shards).ends())
         for name in names:
             if await behind(redis, shards, name, stream, upto if stream == OUTBOX else None):
                 return False
-    return True
+    return upto is not None or before == await Reader(redis, shards, AGAIN).ends()
 
 
 async def behind(

@@ -24,15 +24,18 @@ from sinks.archive import Archive
 from sinks.channels_setup import open_channels, read_plan
 from sinks.channels_sink import ChannelSink
 from sinks.channels_standing import Standing
+from sinks.channels_trying import Trying
 from sinks.erase import Eraser
 from sinks.erase_jobs import Requests
 from sinks.held import Addressed
 from sinks.latency import Latency
-from sinks.outbox import OUTBOX, OUTCOMES, SINKS, EntryId
+from sinks.outbox import AGAIN, OUTBOX, OUTCOMES, SINKS, EntryId
+from sinks.receipts import Receipts
 from sinks.relay_letters import Letters
 from sinks.relay_loop import Loop, Tally
 from sinks.relay_rounds import Rounds
 from sinks.relay_tables import Decisions, Outcomes, Tables
+from sinks.rendering import Rendering
 from sinks.trim import KEEP_SECONDS, Trimmer
 
 DRAIN_SECONDS = 8.0
@@ -75,17 +78,20 @@ class Relay:
         for name, (channel, wanted) in opened.items():
             if plan.tells_addresses(name):
                 opened[name] = (Addressed(channel, redis, self.shards, self.keys), wanted)
-        self.first += [
-            ChannelSink(
-                f"channel-{name}", channel, wanted, redis, self.shards,
-                self._tally(f"channel-{name}"), standing, record_clock=record,
-            )
-            for name, (channel, wanted) in opened.items()
-        ]  # fmt: skip
+        self.channels = [channel for channel, _ in opened.values()]
+        rendering = Rendering(redis)
+        for stream, suffix in ((OUTBOX, ""), (AGAIN, "-again")):
+            for name, (channel, wanted) in opened.items():
+                own = f"channel-{name}{suffix}"
+                trying = Trying(channel, self._tally(own), standing, rendering, record_clock=record)
+                self.first.append(ChannelSink(own, trying, wanted, redis, self.shards, stream))
         self.first.append(self._loop(Requests(redis)))
         self.eraser = Eraser(settings, redis, log, self.keys, connect, self._tally(Requests.name))
         self.last = self._loop(Outcomes(Tables(connect)))  # it reads what the channels write
-        streams = {OUTBOX: [one.name for one in self.first], OUTCOMES: [self.last.name]}
+        self.first.append(self._loop(Receipts(log)))
+        streams: dict[str, list[str]] = {OUTBOX: [], AGAIN: [], OUTCOMES: []}
+        for one in (*self.first, self.last):
+            streams[one.reader.stream].append(one.name)
         self.streams = streams
         self.trimmer = Trimmer(
             redis,
@@ -127,6 +133,8 @@ class Relay:
             await asyncio.wait([ending], timeout=DRAIN_SECONDS * 0.25)
         finally:
             await end([told, *work])
+            for channel in self.channels:
+                await channel.close()
             await self.keys.close()
         await self._tell_once()
 

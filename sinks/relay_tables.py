@@ -18,6 +18,7 @@ from engine.measures import MEASURES
 from sinks import clickhouse
 from sinks.latency import Latency
 from sinks.outbox import OUTBOX, OUTCOMES, Entry
+from sinks.receipts import RECEIPTS
 from sinks.relay_loop import Away
 from sinks.rows import Row, Rows, committed, refused_row, rows_of, rule_rows
 
@@ -127,7 +128,8 @@ class Outcomes:
         batch: Rows = {}
         for entry in entries:
             for table, rows in orjson.loads(entry.body).items():
-                batch.setdefault(table, []).extend(rows)
+                if table != RECEIPTS:  # the log's, not a table's
+                    batch.setdefault(table, []).extend(rows)
         return await self.tables.put(batch)
 
 

@@ -14,8 +14,10 @@ from features import catalog
 from features.customer import Customer
 from sinks.channels import Later, Message, Sent
 from sinks.channels_sink import ChannelSink
-from sinks.channels_standing import Standing
+from sinks.channels_standing import Standing, Stands
+from sinks.channels_trying import Trying
 from sinks.relay_loop import Tally
+from sinks.rendering import Rendering
 from tests.integration.relay_parts import NOW, commit, decision, outcomes, running, until
 from tests.made_events import event
 
@@ -74,9 +76,8 @@ async def shop(redis, text):
 
 def sink(redis, channel, *, record=False):
     tally, standing = Tally("channel-x"), Standing(redis, SHARDS, SECRET)
-    return ChannelSink(
-        "channel-x", channel, lambda _: True, redis, SHARDS, tally, standing, record_clock=record
-    )
+    trying = Trying(channel, tally, standing, Rendering(redis), record_clock=record)
+    return ChannelSink("channel-x", trying, lambda _: True, redis, SHARDS)
 
 
 async def told(redis, count=1):
@@ -160,7 +161,7 @@ async def test_who_was_erased_meanwhile_gets_nothing(redis, record):
 
 
 async def test_who_leaves_while_the_receiver_is_away_gets_nothing(redis, monkeypatch):
-    monkeypatch.setattr("sinks.channels_sink.back_off", lambda: iter([0.02] * 1000))
+    monkeypatch.setattr("sinks.channels_trying.back_off", lambda: iter([0.02] * 1000))
     channel = Receiver()
     channel.refusing = True
 
@@ -192,14 +193,14 @@ async def test_messages_that_leave_together_share_a_read(redis, monkeypatch):
     messages = [
         Message(f"{n}", "n", "r", f"u:{n}", "push", "t", purpose="marketing") for n in range(50)
     ]
-    assert set(await asyncio.gather(*map(standing.against, messages))) == {""}
+    assert set(await asyncio.gather(*map(standing.of, messages))) == {Stands("")}
     assert asked == [50]
 
 
 async def test_a_store_that_is_away_is_a_reason_to_wait_not_to_send(redis, monkeypatch):
     channel = Receiver()
     one = sink(redis, channel)
-    blobs, tries = one.standing._blobs, []
+    blobs, tries = one.trying.standing._blobs, []
 
     async def away(cids):
         tries.append(cids)
@@ -207,7 +208,7 @@ async def test_a_store_that_is_away_is_a_reason_to_wait_not_to_send(redis, monke
             raise aioredis.ConnectionError("away")
         return await blobs(cids)
 
-    monkeypatch.setattr(one.standing, "_blobs", away)
+    monkeypatch.setattr(one.trying.standing, "_blobs", away)
     async with running(one.run):
         await commit(redis, 0, 0, 1, decisions=[decision(1)])
         assert await until(lambda: told(redis)) == {"u:1": "sent"}

@@ -10,9 +10,11 @@ from engine.ending import end
 from sinks.channels import Failed, Later, Sent
 from sinks.channels_sink import ChannelSink, settled_key
 from sinks.channels_standing import Standing
+from sinks.channels_trying import Trying
 from sinks.logchannel import LogChannel
 from sinks.outbox import EntryId, Reader
 from sinks.relay_loop import Tally
+from sinks.rendering import Rendering
 from sinks.webhook import WebhookChannel
 from tests.integration.relay_parts import (
     NOW,
@@ -37,12 +39,23 @@ async def receiver():
 
 
 def sink(redis, channel, name="channel-x", wanted=lambda _: True, **given) -> ChannelSink:
-    standing = Standing(redis, SHARDS, b"secret")
-    return ChannelSink(name, channel, wanted, redis, SHARDS, Tally(name), standing, **given)
+    standing, rendering = Standing(redis, SHARDS, b"secret"), Rendering(redis)
+    trying = Trying(channel, Tally(name), standing, rendering, **given)
+    return ChannelSink(name, trying, wanted, redis, SHARDS)
 
 
-def webhook(receiver: Receiver) -> WebhookChannel:
-    return WebhookChannel(receiver.url, SECRET, private=True)
+@pytest.fixture
+async def webhook():
+    """Make webhook channels, closed when the test is over."""
+    made = []
+
+    def make(receiver: Receiver) -> WebhookChannel:
+        made.append(WebhookChannel(receiver.url, SECRET, private=True))
+        return made[-1]
+
+    yield make
+    for channel in made:
+        await channel.close()
 
 
 async def facts(redis) -> dict[str, str]:
@@ -64,7 +77,7 @@ async def at_end(redis, name="channel-x") -> bool:
     return all(ends[shard] == cursors[shard] for shard in range(SHARDS))
 
 
-async def test_a_message_is_posted_signed_and_told(redis, receiver):
+async def test_a_message_is_posted_signed_and_told(redis, receiver, webhook):
     async with running(sink(redis, webhook(receiver)).run):
         await commit(redis, 1, 0, 1, decisions=[decision(5)])
         await until(lambda: told(redis, 1))
@@ -83,7 +96,7 @@ async def test_a_message_is_posted_signed_and_told(redis, receiver):
     }  # fmt: skip
 
 
-async def test_a_busy_receiver_is_tried_until_it_takes_everything(redis, receiver):
+async def test_a_busy_receiver_is_tried_until_it_takes_everything(redis, receiver, webhook):
     receiver.answer = lambda _key, number: ((503, {}, 0), (429, {}, 0), (200, {}, 0))[
         min(number, 3) - 1
     ]
@@ -95,7 +108,7 @@ async def test_a_busy_receiver_is_tried_until_it_takes_everything(redis, receive
     assert len(receiver.posts) == 5
 
 
-async def test_retry_after_is_honoured_for_the_whole_channel(redis, receiver):
+async def test_retry_after_is_honoured_for_the_whole_channel(redis, receiver, webhook):
     receiver.answer = lambda _key, number: (
         (429, {"Retry-After": "1"}, 0) if number == 1 else (200, {}, 0)
     )
@@ -106,7 +119,7 @@ async def test_retry_after_is_honoured_for_the_whole_channel(redis, receiver):
         assert time.monotonic() - began > 0.95
 
 
-async def test_what_the_receiver_refuses_for_good_failed(redis, receiver):
+async def test_what_the_receiver_refuses_for_good_failed(redis, receiver, webhook):
     receiver.answer = lambda key, _n: (
         400 if key.startswith(f"{1:026d}") else 302,
         {"Location": "/x"},
@@ -118,7 +131,7 @@ async def test_what_the_receiver_refuses_for_good_failed(redis, receiver):
     assert found == {"1": "failed status 400", "2": "failed status 302"}
 
 
-async def test_a_dead_receiver_comes_back_and_nothing_is_lost(redis, receiver):
+async def test_a_dead_receiver_comes_back_and_nothing_is_lost(redis, receiver, webhook):
     await receiver.stop()
     one = sink(redis, webhook(receiver))
     async with running(one.run):
@@ -134,7 +147,7 @@ async def _failing(one: ChannelSink) -> bool:
     return one.tally.failing > 0
 
 
-async def test_a_slow_message_holds_back_the_cursor_and_not_the_others(redis, receiver):
+async def test_a_slow_message_holds_back_the_cursor_and_not_the_others(redis, receiver, webhook):
     receiver.answer = lambda key, _n: (200, {}, 1.0 if key.startswith(f"{0:026d}") else 0)
     async with running(sink(redis, webhook(receiver)).run):
         for number in range(4):
@@ -148,7 +161,7 @@ async def test_a_slow_message_holds_back_the_cursor_and_not_the_others(redis, re
         assert await redis.scard(settled_key(0, "channel-x")) == 0
 
 
-async def test_after_a_crash_what_was_settled_is_not_sent_again(redis, receiver):
+async def test_after_a_crash_what_was_settled_is_not_sent_again(redis, receiver, webhook):
     receiver.answer = lambda key, _n: (200, {}, 30.0 if key.startswith(f"{0:026d}") else 0)
     for number in range(6):
         await commit(redis, 0, number, number + 1, decisions=[decision(number)])
@@ -164,7 +177,7 @@ async def test_after_a_crash_what_was_settled_is_not_sent_again(redis, receiver)
     assert await redis.scard(settled_key(0, "channel-x")) == 0
 
 
-async def test_what_is_too_old_is_not_sent(redis, receiver):
+async def test_what_is_too_old_is_not_sent(redis, receiver, webhook):
     past = round(time.time() * 1000) - 1
     async with running(sink(redis, webhook(receiver)).run):
         await commit(redis, 0, 0, 1, decisions=[decision(1, not_after=past)])
@@ -173,7 +186,7 @@ async def test_what_is_too_old_is_not_sent(redis, receiver):
     assert not receiver.tries
 
 
-async def test_in_record_time_a_message_is_as_old_as_its_decision(redis, receiver):
+async def test_in_record_time_a_message_is_as_old_as_its_decision(redis, receiver, webhook):
     """The world's clock runs ahead of the sending: that must not decide what is sent."""
     async with running(sink(redis, webhook(receiver), record_clock=True).run):
         await commit(redis, 0, 0, 1, decisions=[decision(1, not_after=NOW + 4)])
@@ -184,7 +197,7 @@ async def test_in_record_time_a_message_is_as_old_as_its_decision(redis, receive
 async def test_a_message_that_breaks_the_receiver_does_not_hold_the_channel_for_ever(
     redis, monkeypatch
 ):
-    monkeypatch.setattr("sinks.channels_sink.back_off", lambda: iter([0.01] * 50))
+    monkeypatch.setattr("sinks.channels_trying.back_off", lambda: iter([0.01] * 50))
 
     class Fragile:
         async def send(self, message):
@@ -226,7 +239,7 @@ async def test_a_fault_of_ours_in_a_channel_is_told_and_tried_again(redis):
     assert "KeyError" in one.tally.last_error
 
 
-async def test_a_dead_channel_holds_up_no_other(redis, receiver, tmp_path):
+async def test_a_dead_channel_holds_up_no_other(redis, receiver, webhook, tmp_path):
     await receiver.stop()
     log = LogChannel(tmp_path / "sent.jsonl")
     dead = sink(redis, webhook(receiver), "channel-crm", lambda message: message.via == "push")
@@ -240,7 +253,7 @@ async def test_a_dead_channel_holds_up_no_other(redis, receiver, tmp_path):
     assert len((tmp_path / "sent.jsonl").read_bytes().splitlines()) == 1
 
 
-async def test_many_messages_are_told_once_each_across_kills(redis, receiver, tmp_path):
+async def test_many_messages_are_told_once_each_across_kills(redis, receiver, webhook, tmp_path):
     for number in range(200):
         await commit(redis, number % 2, number, number + 1, decisions=[decision(number)])
     for pause in (0.01, 0.02, 0.03, 0.05):

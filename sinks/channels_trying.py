@@ -1,0 +1,134 @@
+"""One message on its way through one channel: tried until it is settled, and what is then told.
+
+Must live here: the questions before each attempt, retries, when a message is given up, put off or
+handed to its next channel. Must not: cursors, streams, how a channel sends.
+
+What comes of a message, each thing told once and together with what follows from it:
+
+    sent
+    failed, and handed to its next channel where it has one: `bounced`, `consent`, `no address`,
+        `template: ..`, what the receiver refuses or breaks on
+    failed for good, whatever other channels there are: `erased`, `expired`, `quiet`
+    put off: it is inside quiet hours, or the receiver wants this one message later
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from redis.exceptions import RedisError
+
+from rules.templates import CannotRender
+from sinks.channels import Channel, Failed, Later, Message
+from sinks.channels_standing import Standing
+from sinks.receipts import Receipt, bounced, given_up
+from sinks.relay_loop import Tally, back_off, stopped_within
+from sinks.rendering import Rendering
+from sinks.rows import Row
+
+AT_ONCE = 16  # sends to one channel
+TRIES_MIN = 12  # before a message that its receiver refuses while taking others is given up
+REST_SECONDS_MAX = 3_600.0
+ENDS = frozenset(("erased", "expired", "quiet"))  # of the message, not of a channel
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What came of a message: told as a row, tried again as another, told to the customer's log."""
+
+    row: Row | None
+    again: Message | None = None
+    receipts: tuple[Receipt, ...] = ()
+
+
+class Trying:
+    """The attempts of one channel, sixteen at once."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        tally: Tally,
+        standing: Standing,
+        rendering: Rendering,
+        *,
+        record_clock: bool = False,
+    ) -> None:
+        self.channel = channel
+        self.tally = tally
+        self.standing = standing
+        self.rendering = rendering
+        self.record_clock = record_clock
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._resume_at = 0.0  # monotonic: the receiver asked for quiet until then
+        self._last_success = 0.0  # monotonic
+
+    async def settle(self, message: Message, stop: asyncio.Event) -> Settled | None:
+        """Try until it is settled; None when `stop` came first."""
+        began = time.monotonic()
+        for number, pause in enumerate(back_off(), 1):
+            if self._now(message) > message.not_after:
+                return self._failed(message, "expired", message.not_after)
+            await self._until_resumed(stop)
+            try:
+                async with self._slots:
+                    return await self._attempt(message)
+            except Later as later:
+                self.tally.failed(later)
+                if later.pause:
+                    self._resume_at = max(self._resume_at, time.monotonic() + later.pause)
+                elsewhere = self._last_success > began
+                if later.answered and elsewhere and number >= TRIES_MIN:
+                    return self._failed(message, f"given up: {later.reason}")
+                if later.rest and not self.record_clock:
+                    rest = min(later.rest * 2 ** min(message.hop, 16), REST_SECONDS_MAX)
+                    return Settled(None, message.later(self._now(message) + int(rest * 1000)))
+            except Exception as error:  # noqa: BLE001 - a channel's fault is told and tried again
+                self.tally.failed(error)
+            if stop.is_set():
+                return None
+            await stopped_within(stop, pause)
+        return None
+
+    async def _attempt(self, message: Message) -> Settled:
+        stands = await self.standing.of(message)
+        if stands.against:
+            return self._failed(message, stands.against)
+        try:
+            now = self._now(message)
+            resumes = 0 if self.record_clock else await self.rendering.quiet_until(message, now)
+            if resumes > message.not_after:
+                return self._failed(message, "quiet")
+            if resumes:
+                return Settled(None, message.later(resumes))
+            made = await self.rendering.made(message, stands.language)
+        except CannotRender as wrong:
+            return self._failed(message, f"template: {wrong}")
+        except RedisError as away:
+            raise Later(f"the rules cannot be read now: {type(away).__name__}") from away
+        result = await self.channel.send(made)
+        self._last_success = time.monotonic()
+        self.tally.succeeded(1)
+        if isinstance(result, Failed):
+            return self._failed(message, result.reason, hard=result.bounced)
+        return Settled(message.outcome("sent"))
+
+    def _failed(
+        self, message: Message, reason: str, at: int | None = None, *, hard: bool = False
+    ) -> Settled:
+        """Failed on this channel: what follows is the next one, or the end."""
+        again = None if reason in ENDS else message.elsewhere()
+        receipts: list[Receipt] = []
+        if not self.record_clock and reason != "erased":
+            now = int(time.time() * 1000)
+            receipts += [bounced(message, reason, now)] if hard else []
+            receipts += [] if again else [given_up(message, reason, now)]
+        return Settled(message.outcome("failed", reason, at), again, tuple(receipts))
+
+    async def _until_resumed(self, stop: asyncio.Event) -> None:
+        """Wait while the receiver has asked for quiet."""
+        while (left := self._resume_at - time.monotonic()) > 0 and not stop.is_set():
+            await stopped_within(stop, left)
+
+    def _now(self, message: Message) -> int:
+        """In record time sending takes no time: a message is as old as its commit."""
+        return message.log_time if self.record_clock else int(time.time() * 1000)

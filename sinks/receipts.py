@@ -1,0 +1,99 @@
+"""What sending teaches of a customer, put back into his own log as any channel's receipts are.
+
+Must live here: the events, and the sink that appends them. Must not: when a message has failed.
+They are kept in the relay's own stream first, written with the outcome they belong to, and their
+ids are the message's own: a repeat is dropped as any event's is.
+
+    Message Bounced   there is nobody at this address: the channel is closed until he agrees anew
+    Message Failed    through no channel could he be told; `coupons` are codes that only this
+                      message would have told him of: nobody has them
+
+In record time nothing comes back: what is decided there follows from the records alone.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from engine.log import Log, LogAway
+from engine.records import Append
+from engine.shards import partition
+from features.events import Event, encode, key
+from sinks.channels import Message
+from sinks.outbox import OUTCOMES, Entry
+from sinks.relay_loop import Away
+
+SOURCE = "laike"
+RECEIPTS = "receipts"  # in an entry of outcomes, beside the rows of tables
+PER_APPEND = 500
+Receipt = dict[str, Any]
+
+
+def bounced(message: Message, reason: str, at: int) -> Receipt:
+    """The channel has nobody of his at its end."""
+    return _receipt("Message Bounced", message, reason, at, kind="hard")
+
+
+def given_up(message: Message, reason: str, at: int) -> Receipt:
+    """No channel could tell him."""
+    codes = [coupon["code"] for coupon in message.coupons] if message.sole else []
+    return _receipt("Message Failed", message, reason, at, coupons=codes)
+
+
+def _receipt(name: str, message: Message, reason: str, at: int, **more: Any) -> Receipt:
+    properties = {
+        "decision_id": message.decision_id,
+        "action": message.action,
+        "rule": message.rule,
+        "channel": message.via,
+        "reason": reason[:200],
+        **more,
+    }
+    mark = f"{message.mark}:{name.partition(' ')[2].lower()}"
+    return {"cid": message.cid, "event": name, "id": mark, "at": at, "properties": properties}
+
+
+class Receipts:
+    """The sink that appends them to the log."""
+
+    name = RECEIPTS
+    stream = OUTCOMES
+    linger_seconds = 0.0
+    batch = 1000
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+
+    def weigh(self, entry: Entry) -> int:  # noqa: ARG002 - receipts wait for no company
+        """Count entries."""
+        return 1
+
+    async def take(self, entries: Sequence[Entry]) -> int:
+        """Append those of these entries, each to its customer's shard."""
+        found = [one for e in entries for one in orjson.loads(e.body).get(RECEIPTS, ())]
+        records = [_record(one, self.log.shards) for one in found]
+        for start in range(0, len(records), PER_APPEND):
+            try:
+                await self.log.append(records[start : start + PER_APPEND])
+            except LogAway as away:
+                raise Away(f"the log: {away}") from away
+        return len(records)
+
+
+def _record(receipt: Receipt, shards: int) -> Append:
+    kind, _, name = receipt["cid"].partition(":")
+    event = Event(
+        type="track",
+        name=receipt["event"],
+        message_id=receipt["id"],
+        at=receipt["at"],
+        received_at=receipt["at"],
+        source=SOURCE,
+        user_id=name if kind == "u" else "",
+        anonymous_id=name if kind == "a" else "",
+        channel=receipt["properties"]["channel"],
+        properties=receipt["properties"],
+    )
+    to = key(event)
+    return Append(partition(to, shards), to, encode(event), receipt["at"])

@@ -1,0 +1,112 @@
+"""A message's text, made at the send: in the customer's language, for its channel, once for each.
+
+Must live here: which version of the rules a message is of, what its template is given, quiet hours.
+Must not: how a text is made (rules/templates.py), sending.
+
+A template is given what the rule wrote under `with`, what the decision's other actions made
+(`coupon`, `points`, `items`, and each by its `as`), the features it reads, as they were when it was
+decided, and `shop.name`. Rules without any template leave the words to the receiver.
+"""
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import replace
+from datetime import datetime, timedelta
+from html import unescape
+from typing import Any, Final
+
+import orjson
+from redis.asyncio import Redis
+
+from rules.book import Book
+from rules.errors import RuleErrors
+from rules.load import book_from_sources
+from rules.shape_shop import Quiet
+from rules.templates import CannotRender
+from sinks.channels import Message
+
+BOOKS_MAX: Final = 8
+NEEDED: Final = ("shop.yaml", "templates/", "offers/")  # rules themselves are not read again
+SUBJECT: Final = "Subject:"  # an e-mail's first line may begin so
+
+
+class Rendering:
+    """The texts of all channels, under whichever version their decisions were made."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis: Any = redis  # its stubs say bytes or str; ours decodes nothing
+        self._books: OrderedDict[str, Book | CannotRender] = OrderedDict()
+        self._reading = asyncio.Lock()
+
+    async def made(self, message: Message, language: str) -> Message:
+        """The message with its text; raises CannotRender, and what Redis raises."""
+        book = await self._book(message.book)
+        return rendered(message, book, language)
+
+    async def quiet_until(self, message: Message, now: int) -> int:
+        """When the quiet hours end that `now` lies in (ms), 0 outside of any."""
+        if message.quiet is None:
+            return 0
+        return quiet_end(Quiet(*message.quiet), now, await self._book(message.book))
+
+    async def _book(self, version: str) -> Book:
+        """The texts, offers and shop of this version; empty where Redis does not have it."""
+        async with self._reading:
+            if version not in self._books:
+                body = await self._redis.get(f"laike:rules:{version}")
+                self._books[version] = await asyncio.to_thread(_read, body)
+                while len(self._books) > BOOKS_MAX:
+                    self._books.popitem(last=False)
+            self._books.move_to_end(version)
+            found = self._books[version]
+        if isinstance(found, CannotRender):
+            raise found
+        return found
+
+
+def _read(body: bytes | None) -> Book | CannotRender:
+    sources = orjson.loads(body) if body else {}
+    try:
+        return book_from_sources({n: t for n, t in sources.items() if n.startswith(NEEDED)})
+    except RuleErrors as wrong:
+        return CannotRender("unreadable_rules", str(wrong.errors[0]))
+
+
+def rendered(message: Message, book: Book, language: str) -> Message:
+    """The message with its language, subject and text; raises CannotRender."""
+    templates = book.templates
+    if not templates.texts:
+        return message
+    names = context(message, book)
+    spoken = templates.place(message.template, message.via, language)[2]
+    text = templates.render(message.template, message.via, language, names)
+    subject = ""
+    if text.startswith(SUBJECT):
+        first, _, text = text.partition("\n")
+        subject, text = unescape(first.removeprefix(SUBJECT).strip()), text.strip()
+    return replace(message, language=spoken, subject=subject, text=text)
+
+
+def context(message: Message, book: Book) -> dict[str, Any]:
+    """What the template of this message may read."""
+    made = {name: _titled(thing, book) for name, thing in message.made.items()}
+    shop = {"shop.name": book.shop.name} if book.shop.name else {}
+    return {**message.reads, **shop, **message.values, **made}
+
+
+def _titled(thing: Any, book: Book) -> Any:
+    """A coupon with its offer's title."""
+    offer = book.offers.get(thing.get("offer", "")) if isinstance(thing, dict) else None
+    return {"title": offer.title or offer.name, **thing} if offer else thing
+
+
+def quiet_end(quiet: Quiet, now: int, book: Book) -> int:
+    """When these quiet hours end (ms), 0 when `now` (ms) is not in them."""
+    local = datetime.fromtimestamp(now / 1000, book.shop.zone)
+    minute = local.hour * 60 + local.minute
+    if not quiet.holds(minute):
+        return 0
+    end = local.replace(hour=quiet.ends // 60, minute=quiet.ends % 60, second=0, microsecond=0)
+    if quiet.ends <= minute:
+        end += timedelta(days=1)
+    return int(end.timestamp() * 1000)
