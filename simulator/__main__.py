@@ -8,6 +8,7 @@ from importlib import import_module
 
 COMMANDS = {
     "faults": ("simulator.faults.command", "the pipeline in a world that breaks, by seed, audited"),
+    "lift": ("simulator.lift", "whether the interval of a rule's lift covers the truth, by seed"),
     "kills": ("simulator.kills.command", "real processes killed under traffic, audited"),
 }
 

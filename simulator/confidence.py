@@ -56,7 +56,7 @@ def sequence(treated: Arm, held: Arm, buyers: tuple[float, float]) -> Interval |
     """The difference of the means, right at every look at once; None while few have bought."""
     if min(buyers) < BUYERS_MIN:
         return None
-    both = Arm(*(a + b for a, b in zip(treated, held, strict=True)))
+    both = Arm(treated.n + held.n, treated.total + held.total, treated.squares + held.squares)
     welch = treated.variance / treated.n + held.variance / held.n
     pooled = both.variance * (1 / treated.n + 1 / held.n)
     return _around(treated, held, factor(treated.n, held.n) * math.sqrt(max(welch, pooled)))

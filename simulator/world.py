@@ -75,13 +75,18 @@ class World:
         return [happening.item for happening in found]
 
     def react(self, decision: Mapping[str, Any]) -> None:
-        """Let the person that `decision` acts on receive, open and click it, and perhaps buy.
+        """Let the person that `decision` acts on answer in the steps to come."""
+        self._reactions += self.answers(decision)
 
-        `decision` is a row of the outbox: decision_id, cid, at, result and actions.
+    def answers(self, decision: Mapping[str, Any]) -> list[Happening]:
+        """The person that `decision` acts on receives, opens and clicks it, and perhaps buys.
+
+        `decision` is a row of the outbox: decision_id, cid, at, result and actions. The answer is
+        a function of the seed and the decision alone: who is treated in two runs does the same.
         """
         person = self.person(str(decision["cid"]))
         if person is None or decision.get("result") != "act":
-            return
+            return []
         rng = Random(f"{self.seed} {decision['decision_id']}")
         diary = Diary(person, f"m{decision['decision_id']}", rng)
         diary.on(person.devices[0], known=str(decision["cid"]).startswith("u:"))
@@ -89,7 +94,7 @@ class World:
         for action in decision["actions"]:
             if action["kind"] == "notify":
                 self._receive(diary, decision, action, coupon)
-        self._reactions += diary.happenings
+        return diary.happenings
 
     def truth(self, cid: str) -> Truth | None:
         """What is hidden of the customer `cid`; None if he is not of this world."""
