@@ -63,8 +63,10 @@ def limited(case: Case) -> str:
     offers = case.turn.book.offers
     given: dict[str, list[int]] = {}
     for action in case.act.actions:
-        offer = offers.get(action.offer) if isinstance(action, Coupon) else None
-        if offer is None or not offer.limits or action.to != "customer" or action.optional:
+        if not isinstance(action, Coupon) or action.to != "customer":
+            continue
+        offer = offers.get(action.offer)
+        if offer is None or not offer.limits:
             continue
         times = given.setdefault(
             offer.name, list(case.turn.journey.reached.get(f"offer:{offer.name}", ()))

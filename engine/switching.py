@@ -19,12 +19,14 @@ def throw(
     names = sorted(set(names))
     audit.record(store, secret, who, "rules killed" if on else "rules let live", names=names)
 
-    def change(pipe: Any) -> tuple[str, ...]:
+    killed = ""
+
+    def change(pipe: Any) -> None:
+        nonlocal killed
         now = set(read(pipe.get(WANTED)))
         killed = text_of(now | set(names) if on else now - set(names))
         pipe.multi()
         pipe.set(WANTED, killed)
-        return read(killed)
 
-    found: Any = store.transaction(change, WANTED, value_from_callable=True)
-    return tuple(found)
+    store.transaction(change, WANTED)
+    return read(killed)

@@ -1,7 +1,7 @@
-"""The rules of the simulated shop: the shipped campaigns, and four tight ones that can be modelled.
+"""The rules of the simulated shop: the shipped campaigns, and tight ones that can be modelled.
 
 Must live here: the two books that edits go between. Must not: what these rules must do
-(model.py says that from the input alone).
+(model.py and limits.py say that from the input alone).
 """
 
 from functools import lru_cache
@@ -27,6 +27,12 @@ CHECKED = {
     "  - coupon: {offer: SAVE, off: 10%, most: 50, valid: 48h}\n",
     "check-lapse": "when: {inactive: 2h, of: Order Completed}\nonce_per: lapse\n"
     "do:\n  - notify: {via: [push], template: miss_you}\n",
+    "spend-looks": "when: {event: Product Viewed}\nonce_per: event\n"
+    "budget: {coupons: 7 per day, money: 130 per 12h}\n"
+    "do:\n  - coupon: {offer: SAVE, off: 20, over: 100, valid: 48h}\n",
+    "tell-carts": "when: {event: Product Added}\npurpose: transactional\nonce_per: event\n"
+    'quiet_hours: {from: "12:00", to: "14:00"}\n'
+    "do:\n  - wait: 20m\n  - notify: {via: [push], template: cart_waiting}\n",
 }
 
 
@@ -38,7 +44,10 @@ def books() -> tuple[dict[str, str], dict[str, str]]:
         f"campaigns/{name}.yaml": (folder / "campaigns" / f"{name}.yaml").read_text()
         for name in SHIPPED
     }
-    first["shop.yaml"] = "holdout: {marketing: 10%, everything: 0%}\n"
+    first["shop.yaml"] = (
+        "holdout: {marketing: 10%, everything: 0%}\n"
+        "caps:\n  - {purpose: transactional, via: push, limit: 2 per 24h}\n"
+    )
     for name, text in CHECKED.items():
         first[f"campaigns/{name}.yaml"] = f"rule: {name}\n{HEAD}{text}"
     second = dict(first)

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from engine.records import RULES, Append
+import orjson
+
+from engine.records import KILL, RULES, Append
 from simulator.faults.book import bodies
 from simulator.faults.cluster import Cluster
 from simulator.faults.log import SimulatedLog
@@ -112,6 +114,15 @@ def _edit_rules(site: Site) -> None:
         site.world.later(site.world.chance.uniform(0, 20), partial(site.log.put, [item]))
 
 
+def _throw_switch(site: Site) -> None:
+    """The kill switch, on or off, at another place in each shard."""
+    killed = site.world.chance.choice(("[]", '["rule:spend-looks"]'))
+    value = orjson.dumps({"hash": killed})
+    for shard in range(site.log.shards):
+        item = Append(shard, KILL, value)
+        site.world.later(site.world.chance.uniform(0, 20), partial(site.log.put, [item]))
+
+
 def _recreate_topic(site: Site) -> None:
     """The topic is made anew with a lower end; every start is refused until the log is back."""
     kept = site.log.records
@@ -143,6 +154,7 @@ STRIKES: dict[str, Callable[[Site], None]] = {
     "clock_forwards": _jump_forwards,
     "clock_back": _jump_back,
     "rules_edited": _edit_rules,
+    "switch_thrown": _throw_switch,
     "topic_recreated": _recreate_topic,
 }
-WEIGHTS = {"topic_recreated": 0.2, "rules_edited": 0.5, "store_full": 0.4}
+WEIGHTS = {"topic_recreated": 0.2, "rules_edited": 0.5, "switch_thrown": 0.5, "store_full": 0.4}

@@ -11,8 +11,10 @@ from typing import Any
 
 import orjson
 
+import engine.acting
 import engine.decide
 from engine import timers
+from engine.ledger import Ledger
 from engine.records import Record
 from engine.run import Run
 from engine.store import Commit, Position, Prefetched
@@ -108,7 +110,7 @@ def _wake_out_of_order(turn: Turn, until: int) -> None:
     """What is due last fires first."""
     for one in sorted(turn.journey.open, key=lambda one: -one.due):
         if one.due <= until:
-            timers._resume(turn, one, one.due)  # noqa: SLF001 - broken on purpose
+            timers.resume(turn, one)
     timers.wake(turn, until)
 
 
@@ -119,4 +121,6 @@ MUTATIONS: dict[str, Mutation] = {
     "letter_dedup": Mutation(patches=[(Run, "_open_letter", _open_any_letter)]),
     "timer_order": Mutation(patches=[(engine.decide, "wake", _wake_out_of_order)]),
     "durability": Mutation(hasty=True),
+    "ledger": Mutation(patches=[(Ledger, "grant", lambda *_: 3_000)]),
+    "caps": Mutation(patches=[(engine.acting, "count", lambda *_: None)]),
 }

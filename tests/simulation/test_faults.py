@@ -44,6 +44,8 @@ WHAT_FINDS_IT = {
     "letter_dedup": "repeats dropped",
     "timer_order": "due order",
     "durability": "durable first",
+    "ledger": "budgets",
+    "caps": "caps",
 }
 
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from simulator.faults.auditor.chain import START, Chains
+from simulator.faults.auditor.limits import budgets, caps
 from simulator.faults.auditor.model import expected
 from simulator.faults.history import (
     Called,
@@ -205,4 +206,6 @@ CHECKS: dict[str, Callable[[History, Chains], Iterator[str]]] = {
     "receivers": receivers,
     "letters": letters,
     "must fire": must_fire,
+    "budgets": budgets,
+    "caps": caps,
 }

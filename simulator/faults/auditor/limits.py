@@ -1,0 +1,58 @@
+"""What must never be exceeded, counted from the decisions alone.
+
+Must live here: the budgets and caps of the simulated shop's own rules (book.py), as a person would
+count them. Must not: the engine's ledgers and counters. A day is Shanghai's.
+
+    spend-looks   a coupon a look: 7 coupons a day and 130 yuan in any 12 hours, over all shards
+    tell-carts    a message a cart: 2 in any 24 hours by push, none between 12:00 and 14:00
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from simulator.faults.auditor.chain import Chains
+from simulator.faults.history import History
+
+HOUR = 3_600_000
+ZONE, DAY = 8 * HOUR, 24 * HOUR
+COUPONS_A_DAY, YUAN_IN_12_HOURS = 7, 130
+MESSAGES_A_DAY = 2
+NOON, TWO = 12 * HOUR, 14 * HOUR
+
+
+def budgets(_: History, chains: Chains) -> Iterator[str]:
+    """No budget is exceeded; and what is held for it was spent, but for slices that lie idle."""
+    given = sorted(
+        (row["at"], action["off"])
+        for row in chains.acting()
+        if row["rule"] == "spend-looks"
+        for action in row["actions"]
+    )
+    days = Counter((at + ZONE) // DAY for at, _ in given)
+    for day, coupons in days.items():
+        if coupons > COUPONS_A_DAY:
+            yield f"{coupons} coupons on day {day}, {COUPONS_A_DAY} are allowed"
+    for until, _ in given:
+        spent = sum(off for at, off in given if until - 12 * HOUR < at <= until)
+        if spent > YUAN_IN_12_HOURS:
+            yield f"{spent} yuan in the 12 hours to {until}, {YUAN_IN_12_HOURS} are allowed"
+    held = sum(
+        row["held"] == "budget" and row["rule"] == "spend-looks" for row in chains.rows("decisions")
+    )
+    if held and not given:
+        yield f"{held} were held for a budget that nobody spent"
+
+
+def caps(history: History, chains: Chains) -> Iterator[str]:
+    """No customer who never merges is told more often than the cap says, nor at a quiet hour."""
+    told: dict[str, list[int]] = {}
+    for row in chains.acting():
+        if row["rule"] == "tell-carts":
+            told.setdefault(row["cid"], []).append(row["at"])
+            if NOON <= (row["at"] + ZONE) % DAY < TWO:
+                yield f"{row['cid']} was told at a quiet hour: {row['at']}"
+    for cid in told.keys() & history.plain:
+        for until in told[cid]:
+            count = sum(until - DAY < at <= until for at in told[cid])
+            if count > MESSAGES_A_DAY:
+                yield f"{cid} was told {count} times in the day to {until}"
