@@ -28,6 +28,8 @@ FAILED: dict[str, tuple[str, ...]] = {
     "simulator.mapping": ("MappingError",),
     "simulator.rows": ("UnreadableError",),
     "simulator.stepping": ("Stalled",),
+    "sinks.query": ("NothingToAskError",),
+    "sinks.embedded.process": ("NotStartedError",),
     "sinks.channels_setup": ("ChannelsError",),
     "sinks.migrations": ("MigrationError",),
     "clickhouse_connect.driver.exceptions": ("ClickHouseError",),

@@ -95,14 +95,14 @@ def _few_collections() -> Iterator[None]:
 
 def tried(book: Book, names: Iterable[str]) -> Book:
     """A book of these rules alone, each as if it were live; the whole book as it is if none."""
-    wanted = list(names)
+    wanted = sorted(set(names))
     for name in wanted:
         if name not in book.rules:
             known = f"{near(name, book.rules)}; there are: {one_of(book.rules)}"
             raise MappingError(f"no rule is called {name!r}{known}")
     if not wanted:
         return book
-    rules = {name: replace(book.rules[name], status="live") for name in sorted(wanted)}
+    rules = {name: replace(book.rules[name], status="live") for name in wanted}
     return Book.of(rules, book.shop, book.offers, book.sources, book.segments, book.templates)
 
 

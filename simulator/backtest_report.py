@@ -46,7 +46,7 @@ def report(tally: Tally, book: Book, span: Span) -> Report:
     acting = {tally.who(cid) for one in tally.rules.values() for cid in one.reached}
     return {
         "from": span.start, "to": span.end, "window_days": span.window / 86_400_000,
-        "currency": book.shop.currency, "rules_version": book.hash,
+        "timezone": book.shop.timezone, "currency": book.shop.currency, "rules_version": book.hash,
         "events": tally.counts["events"], "duplicates": tally.counts["duplicate"],
         "quarantined": tally.counts["quarantined"],
         "acts": sum(one.acts for one in tally.rules.values()),

@@ -40,7 +40,7 @@ def query(
     """Ask `sql` and print the answer: a table, one JSON object as the last line, or CSV alone."""
     errors = Console(stderr=True, highlight=False)
     try:
-        with _engine(url, data) as address:
+        with engine_for(url, data) as address:
             client = connect(address)
             try:
                 result = client.query(sql)
@@ -62,7 +62,7 @@ def query(
 
 
 @contextmanager
-def _engine(url: str | None, data: Path | None) -> Iterator[str]:
+def engine_for(url: str | None, data: Path | None) -> Iterator[str]:
     """The address of an engine: the one given, the one that serves the folder, or one for now."""
     if url is not None:
         yield url

@@ -1,0 +1,86 @@
+"""`laike rules backtest|diff|…`: words; the work is elsewhere.
+
+Must live here: these commands' names and options. Must not: replaying, comparing, publishing.
+"""
+
+# ruff: noqa: PLC0415 - as in cli
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.cli_store import HERE, DataOption, JsonOption
+from api.cli_values import duration
+
+SHIPPED = Path(__file__).resolve().parent.parent / "rules"
+RulesPath = Annotated[Path, typer.Argument(help="A folder of rule files, or one file.")]
+FileOption = Annotated[
+    Path | None, typer.Option("--file", help="A CSV or Parquet file; else the engine's events.")
+]
+MappingOption = Annotated[
+    str | None, typer.Option(help="How a file's columns become events, as for `laike replay`.")
+]
+FromOption = Annotated[
+    str | None,
+    typer.Option("--from", metavar="TIME", help="Rules act from then; before, only memory."),
+]
+ToOption = Annotated[str | None, typer.Option("--to", metavar="TIME", help="Stop before.")]
+RuleOption = Annotated[
+    list[str] | None, typer.Option("--rule", help="Only this one, as if live; again for more.")
+]
+
+rules = typer.Typer()
+
+
+@rules.command("backtest")
+def rules_backtest(
+    path: RulesPath = SHIPPED,
+    start: FromOption = None,
+    end: ToOption = None,
+    file: FileOption = None,
+    mapping: MappingOption = None,
+    rule: RuleOption = None,
+    within: Annotated[
+        float, typer.Option(parser=duration, metavar="TIME", help="Bought how soon counts: 7d.")
+    ] = 604_800.0,
+    html: Annotated[Path | None, typer.Option(help="Write a page, which needs no other.")] = None,
+    png: Annotated[Path | None, typer.Option(help="Write the chart.")] = None,
+    data: DataOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Replay history under these rules: who would have got what, when, and at what cost.
+
+    Example: laike rules backtest rules --file orders.csv.gz --from 2011-06-01 --html impact.html
+    """
+    from api.cli_rules_backtest import backtest
+
+    raise typer.Exit(
+        backtest(
+            path, file, data, (start, end), rule or [],
+            mapping=mapping, window_ms=round(within * 1_000), html=html, png=png, as_json=as_json,
+        )
+    )  # fmt: skip
+
+
+@rules.command("diff")
+def rules_diff(
+    old: Annotated[Path, typer.Argument(help="The rules as they are.")],
+    new: Annotated[Path, typer.Argument(help="The rules as they are to be.")],
+    start: FromOption = None,
+    end: ToOption = None,
+    file: FileOption = None,
+    mapping: MappingOption = None,
+    rule: RuleOption = None,
+    data: DataOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two folders of rules over the same history; markdown, as a pull request shows it.
+
+    Example: laike rules diff main/rules rules --file orders.csv.gz > impact.md
+    """
+    from api.cli_rules_backtest import diff
+
+    raise typer.Exit(
+        diff(old, new, file, data, (start, end), rule or [], mapping=mapping, as_json=as_json)
+    )
