@@ -31,6 +31,7 @@ from features.vocabulary import (
     NAMES,
     SERVER_ONLY,
     SERVER_ONLY_PREFIXES,
+    SERVER_ONLY_TRAITS,
     TYPES,
 )
 
@@ -123,6 +124,8 @@ def parse(
     plain(context, "context", depth=1)
     traits = mapping(item.get("traits"), "traits")
     plain(traits, "traits", depth=1)
+    if not trusted and not SERVER_ONLY_TRAITS.isdisjoint(traits):
+        traits = {name: said for name, said in traits.items() if name not in SERVER_ONLY_TRAITS}
     given = _properties(item, kind, name)
     event = Event(
         type=kind,

@@ -27,17 +27,11 @@ UNBUILT: Final = frozenset((
     *("shop.approval",),
     *("held.risk", "held.priority"),
     *("given.request", "name.segment"),
-    *("name.member.tier", "name.points.balance", "name.points.expires_at"),
-    *("name.points.expiring", "name.risk.abuse", "name.uplift.coupon", "name.uplift.visit"),
-    *("name.churn.risk",),
+    *("name.risk.abuse", "name.uplift.coupon", "name.uplift.visit", "name.churn.risk"),
 ))  # fmt: skip
 
 # Features that rules may already name; a feature of the catalog takes the place of its namesake.
 TO_COME: Final[Mapping[str, tuple[Kind, str]]] = {
-    "member.tier": ("text", "the membership tier"),
-    "points.balance": ("number", "points to spend"),
-    "points.expiring": ("number", "points of the lot that expires next"),
-    "points.expires_at": ("number", "when the next lot of points expires"),
     "risk.abuse": ("number", "how likely he abuses coupons, 0 to 1"),
     "uplift.coupon": ("number", "how much a coupon raises his chance to buy"),
     "uplift.visit": ("number", "how much a message raises his chance to visit"),

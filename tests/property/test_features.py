@@ -12,8 +12,8 @@ from features.customer import Customer
 from features.events import decode, encode, parse
 from tests.made_events import DAY, HOUR, NOW, Shopper, event, wild_events, wild_item
 
-BLOB_BYTES_MAX = 24 * 1024  # every list full, every id longer than a state keeps, 1,000 orders
-USUAL_BYTES_MAX = 12 * 1024  # ids of up to 20 digits, 1,000 orders
+BLOB_BYTES_MAX = 52 * 1024  # every list full, every id longer than a state keeps, 1,000 orders
+USUAL_BYTES_MAX = 20 * 1024  # ids of up to 20 digits, 1,000 orders, 50 coupons
 quick = settings(max_examples=40, deadline=None)
 
 
@@ -72,6 +72,10 @@ def test_the_largest_customer_there_can_be():
             see("Product Viewed", view, product_id=long_id("v", n), category=long_id("c", n), brand=long_id("b", n))  # fmt: skip
         see("Product Added", n, product_id=long_id("p", n), price=1e12, quantity=2**31 - 1)
         see("Message Unsubscribed", n, channel=long_id("u", n))
+        see("Coupon Issued", n, code=long_id("k", n), coupon_id=long_id("i", n), offer=long_id("f", n), expires_at=NOW + n)  # fmt: skip
+        see("Coupon Reserved", n, code=long_id("k", n), reservation_id=long_id("r", n), order_id=long_id("o", n))  # fmt: skip
+        see("Points Earned", n, points=2**40, order_id=long_id("o", n), expires_at=NOW + n)
+        see("Ticket Opened", n, ticket_id=long_id("t", n))
         see("Consent Updated", n, purpose=long_id("m", n), channels=[long_id("h", k) for k in range(20)])  # fmt: skip
         one = event("Product Viewed", NOW - n, channel=f"{'c' * 25}{n}")
         one.device = one.channel
