@@ -15,25 +15,17 @@ from engine.erasure import ask
 from engine.ids import event_hash
 from engine.journal import (
     ALIASES_MAX,
-    REACHED_MAX,
     REGISTRY,
     Identity,
-    Instance,
-    Journey,
     memory,
-    note,
-    noted,
     unite_seen,
     write,
 )
-from engine.subjects import concerns
+from engine.uniting import unite
 from features import catalog
 from features.customer import Customer
 from features.events import Event
-from rules.book import Book
-from rules.model import Rule, Wait
 
-ENTRIES_MAX = 100
 PATH_MAX = 32
 
 
@@ -122,27 +114,27 @@ def _unite(customer: Customer, body: dict[str, Any], moment: Moment, effects: Ef
         ask(aliases, name, identity.erased_at, moment, effects, whole=True)
         return
     identity.aliases = [*identity.aliases, *aliases][-ALIASES_MAX:]
-    known, other_known = customer.cid.startswith("u:"), other.cid.startswith("u:")
-    if theirs.birth and known == other_known:
-        identity.birth = min(identity.birth, theirs.birth)
-    elif theirs.birth and other_known:
-        identity.birth = theirs.birth
+    identity.birth = _birth(customer, other)
     catalog.merge(customer, other)
     write(customer)
     unite_seen(mine.seen, left.seen)
-    for one in left.journey.open:
-        if one.waits_for_slice:  # the answer may come to another id, or be there already
-            one.again = max(moment.log_time, one.due)
-            mine.journey.arm(one.again)
-    _unite_journeys(mine.journey, left.journey, moment.book)
+    unite(mine.journey, left.journey, moment.book, moment.log_time)
     if not mine.example.opened:
         mine.example = left.example
-    for due in (left.journey.alarm, mine.example.deadline):
-        if due:
-            mine.journey.arm(due)
+    if mine.example.deadline:
+        mine.journey.arm(mine.example.deadline)
     for alias in aliases:
         row = {"alias": alias, "cid": customer.cid, "linked_at": body["at"]}
         effects.fact("identities", {**row, "version": moment.log_time})
+
+
+def _birth(customer: Customer, other: Customer) -> bytes:
+    """The birth id of two who are one: the known user's, else the smaller."""
+    mine, theirs = memory(customer).identity.birth, memory(other).identity.birth
+    known, other_known = customer.cid.startswith("u:"), other.cid.startswith("u:")
+    if theirs and known == other_known:
+        return min(mine, theirs)
+    return theirs if theirs and other_known else mine
 
 
 def forwarded(
@@ -168,54 +160,3 @@ def _send_on(
     body = {**body, "path": [*body.get("path", []), customer.cid]}
     to = memory(customer).identity.moved_to
     effects.letters.append(Letter(to, kind, body, moment.offset))
-
-
-def _unite_journeys(mine: Journey, theirs: Journey, book: Book) -> None:
-    """Unite what fired, sum what was counted, carry on what waits on either side.
-
-    Who did on the other side what ends or delays an instance has done it: who paid is not rescued.
-    """
-    fired = mine.fired.keys() | mine.ever.keys()
-    kept = [one for one in mine.open if _goes_on(one, theirs, book)]
-    kept += [one for one in theirs.open if one.key not in fired and _goes_on(one, mine, book)]
-    mine.open = kept
-    for ours, others in ((mine.fired, theirs.fired), (mine.ever, theirs.ever)):
-        for key, bits in others.items():
-            ours[key] = ours.get(key, 0) | bits
-    for rule, counted in theirs.counts.items():
-        subjects = mine.counts.setdefault(rule, {})
-        for subject, times in counted.items():
-            subjects[subject] = sorted([*subjects.get(subject, ()), *times])
-    for rule, entered in theirs.entries.items():
-        mine.entries[rule] = sorted([*mine.entries.get(rule, ()), *entered])[-ENTRIES_MAX:]
-    for rule, last in theirs.silent.items():
-        mine.silent[rule] = max(last, mine.silent.get(rule, 0), key=abs)
-    for event, at, about in noted(theirs):
-        note(mine, event, about, at)
-    for way, times in theirs.reached.items():
-        mine.reached[way] = sorted([*mine.reached.get(way, ()), *times])[-REACHED_MAX:]
-    for purpose, until in theirs.paused.items():  # a pause holds for both
-        mine.paused[purpose] = max(until, mine.paused.get(purpose, 0))
-    for rule, dates in theirs.dues.items():
-        mine.dues[rule] = {**dates, **mine.dues.get(rule, {})}
-    mine.told = 0  # he is no longer as the table has him
-
-
-def _goes_on(instance: Instance, other: Journey, book: Book) -> bool:
-    """Let an instance hear what the other side did after it began; False when that ends it."""
-    rule = book.rules.get(instance.rule)
-    if rule is None:
-        return True
-    for name, at, subjects in noted(other):
-        if at < instance.started or not concerns(rule, instance.subject, subjects):
-            continue
-        if _ended_by(rule, name):
-            return False
-        wait = rule.steps[instance.step] if instance.step < len(rule.steps) else None
-        if not instance.again and isinstance(wait, Wait) and name in wait.since_last and at > instance.anchor:
-            instance.anchor, instance.due = at, at + wait.for_ms
-    return True
-
-
-def _ended_by(rule: Rule, name: str) -> bool:
-    return any(stop.event == name and stop.condition is None for stop in rule.stop_on)

@@ -1,0 +1,117 @@
+"""Two journeys become one: what fired, waits, was counted or is paused on either side.
+
+Must live here: one function for each thing that a journey remembers, in UNITED, and what one side's
+past does to the other's instances. Must not: who moves where (identity.py). To remember more of a
+customer: a function here, and a line in UNITED.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from engine.journal import REACHED_MAX, Instance, Journey, note, noted
+from engine.subjects import concerns
+from rules.book import Book
+from rules.model import Rule, Wait
+
+ENTRIES_MAX: Final = 100
+
+
+def unite(mine: Journey, theirs: Journey, book: Book, log_time: int) -> None:
+    """Take in the other's journey, the known user's being mine."""
+    for one in theirs.open:
+        if one.waits_for_slice:  # the answer may come to another id, or be there already
+            one.again = max(log_time, one.due)
+            mine.arm(one.again)
+    _instances(mine, theirs, book)
+    for part in UNITED:
+        part(mine, theirs)
+    mine.told = 0  # he is no longer as the table has him
+    if theirs.alarm:
+        mine.arm(theirs.alarm)
+
+
+def _instances(mine: Journey, theirs: Journey, book: Book) -> None:
+    """Who did on the other side what ends or delays an instance has done it.
+
+    Who paid there is not rescued here.
+    """
+    fired = mine.fired.keys() | mine.ever.keys()
+    kept = [one for one in mine.open if _goes_on(one, theirs, book)]
+    kept += [one for one in theirs.open if one.key not in fired and _goes_on(one, mine, book)]
+    mine.open = kept
+
+
+def _goes_on(instance: Instance, other: Journey, book: Book) -> bool:
+    """Let an instance hear what the other side did after it began; False when that ends it."""
+    rule = book.rules.get(instance.rule)
+    if rule is None:
+        return True
+    for name, at, subjects in noted(other):
+        if at < instance.started or not concerns(rule, instance.subject, subjects):
+            continue
+        if _ended_by(rule, name):
+            return False
+        wait = rule.steps[instance.step] if instance.step < len(rule.steps) else None
+        delays = isinstance(wait, Wait) and name in wait.since_last and at > instance.anchor
+        if delays and isinstance(wait, Wait) and not instance.again:
+            instance.anchor, instance.due = at, at + wait.for_ms
+    return True
+
+
+def _ended_by(rule: Rule, name: str) -> bool:
+    return any(stop.event == name and stop.condition is None for stop in rule.stop_on)
+
+
+def _fired(mine: Journey, theirs: Journey) -> None:
+    for ours, others in ((mine.fired, theirs.fired), (mine.ever, theirs.ever)):
+        for key, bits in others.items():
+            ours[key] = ours.get(key, 0) | bits
+
+
+def _counts(mine: Journey, theirs: Journey) -> None:
+    for rule, counted in theirs.counts.items():
+        subjects = mine.counts.setdefault(rule, {})
+        for subject, times in counted.items():
+            subjects[subject] = sorted([*subjects.get(subject, ()), *times])
+
+
+def _both(mine: dict[str, list[int]], theirs: Mapping[str, list[int]], most: int) -> None:
+    for name, times in theirs.items():
+        mine[name] = sorted([*mine.get(name, ()), *times])[-most:]
+
+
+def _limits(mine: Journey, theirs: Journey) -> None:
+    _both(mine.entries, theirs.entries, ENTRIES_MAX)
+    _both(mine.reached, theirs.reached, REACHED_MAX)
+
+
+def _silences(mine: Journey, theirs: Journey) -> None:
+    for rule, last in theirs.silent.items():
+        mine.silent[rule] = max(last, mine.silent.get(rule, 0), key=abs)
+
+
+def _recent(mine: Journey, theirs: Journey) -> None:
+    for event, at, about in noted(theirs):
+        note(mine, event, about, at)
+
+
+def _pauses(mine: Journey, theirs: Journey) -> None:
+    """A pause of either holds for both."""
+    for purpose, until in theirs.paused.items():
+        mine.paused[purpose] = max(until, mine.paused.get(purpose, 0))
+
+
+def _dates(mine: Journey, theirs: Journey) -> None:
+    for rule, dates in theirs.dues.items():
+        mine.dues[rule] = {**dates, **mine.dues.get(rule, {})}
+
+
+UNITED: Final[tuple[Callable[[Journey, Journey], None], ...]] = (
+    _fired,
+    _counts,
+    _limits,
+    _silences,
+    _recent,
+    _pauses,
+    _dates,
+)
