@@ -98,10 +98,10 @@ def receive(
     if customer.cid.startswith(LEDGERS):
         settle(customer, kind, body, moment, effects)
         return ""
-    wake_up(customer, moment, effects)
-    if kind == SLICE:
+    if kind == SLICE:  # of a budget, not of his own: nothing else of his comes due by it
         receive_slice(customer, body, moment, effects)
         return ""
+    wake_up(customer, moment, effects)
     identity = memory(customer).identity
     if not identity.birth:
         write(customer).identity.birth = birth_id(customer.cid, identity.erasures)
