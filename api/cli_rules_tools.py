@@ -13,6 +13,7 @@ import typer
 from api.cli_store import HERE, DataOption, JsonOption
 from api.cli_values import duration
 
+WEEK_S = 604_800.0
 SHIPPED = Path(__file__).resolve().parent.parent / "rules"
 RulesPath = Annotated[Path, typer.Argument(help="A folder of rule files, or one file.")]
 FileOption = Annotated[
@@ -42,8 +43,9 @@ def rules_backtest(
     mapping: MappingOption = None,
     rule: RuleOption = None,
     within: Annotated[
-        float, typer.Option(parser=duration, metavar="TIME", help="Bought how soon counts: 7d.")
-    ] = 604_800.0,
+        float | None,
+        typer.Option(parser=duration, metavar="TIME", help="Bought how soon counts: 7d if unsaid."),
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page, which needs no other.")] = None,
     png: Annotated[Path | None, typer.Option(help="Write the chart.")] = None,
     data: DataOption = HERE,
@@ -58,7 +60,7 @@ def rules_backtest(
     raise typer.Exit(
         backtest(
             path, file, data, (start, end), rule or [],
-            mapping=mapping, window_ms=round(within * 1_000), html=html, png=png, as_json=as_json,
+            mapping=mapping, window_ms=round((within or WEEK_S) * 1_000), html=html, png=png, as_json=as_json,
         )
     )  # fmt: skip
 

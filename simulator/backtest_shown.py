@@ -117,7 +117,7 @@ def _conversions(found: Report) -> Table:
     table = Table(header_style="bold", title=f"bought within {days} days of the first entry",
                   title_justify="left", title_style="")  # fmt: skip
     table.add_column("rule", overflow="fold")
-    for name in ("treated", "holdout", "difference (95% interval)", "too late to say"):
+    for name in ("treated", "holdout", "difference (95% interval)", "too recent"):
         table.add_column(name, justify="right")
     for name, one in found["rules"].items():
         what = one["conversions"]
