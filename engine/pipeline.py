@@ -359,11 +359,13 @@ class Shard:
     def _run(self, customers: dict[str, Customer]) -> Run:
         """A run over a copy of the shard's state."""
         state = _read_state.decode(_state.encode(self._state))
-        moment = Moment(
-            self.settings, self._book, state.log_time, 0, self._scorer, self._state.model,
+        return Run(self._moment(state), state, customers)
+
+    def _moment(self, state: ShardState) -> Moment:
+        return Moment(
+            self.settings, self._book, state.log_time, 0, self._scorer, state.model,
             peaks=state.peaks, killed=read_killed(state.killed), purse=Purse(state.slices),
         )  # fmt: skip
-        return Run(moment, state, customers)
 
 
 def _first_run(records: list[Record]) -> tuple[list[Record], list[str]]:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import orjson
 
-from engine.effects import Effects, Moment, Settings
+from engine.effects import Effects, Settings
 from engine.erasure import burials, is_gone, tombstone
 from engine.journal import REGISTRY, memory
 from engine.outbox import letters
@@ -90,7 +90,7 @@ class _Shard(Shard):
     @property
     def busy(self) -> bool:
         """Whether a tick would go on with something though nobody is due."""
-        return bool(self._state.rounds)
+        return bool(self._state.rounds or self._state.slices)
 
     async def _load_rules(self, digest: str) -> None:
         if digest:
@@ -120,8 +120,7 @@ class _Shard(Shard):
         return Customer.decode(name, blob, REGISTRY)
 
     def _run(self, customers: dict[str, Customer]) -> Run:
-        moment = Moment(self.settings, self._book, self._state.log_time, 0)
-        run = _Run(moment, self._state, customers)
+        run = _Run(self._moment(self._state), self._state, customers)
         run.known = self.poison
         return run
 
