@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api import cli_access, cli_approval, cli_preview, cli_rights, cli_rules_tools, cli_sources
+from api import (
+    cli_access,
+    cli_approval,
+    cli_kill,
+    cli_preview,
+    cli_rights,
+    cli_rules_tools,
+    cli_sources,
+)
 from api.cli_values import duration
 
 if TYPE_CHECKING:
@@ -37,6 +45,7 @@ app.add_typer(cli_access.users, name="users")
 app.add_typer(cli_access.tokens, name="tokens")
 app.add_typer(cli_sources.sources, name="sources")
 app.add_typer(cli_rights.rights)
+app.add_typer(cli_kill.kill)
 app.add_typer(cli_rights.keys, name="keys")
 app.add_typer(cli_approval.audit, name="audit")
 rules_app.registered_commands += cli_approval.rules.registered_commands

@@ -87,6 +87,18 @@ async def test_a_version_is_asked_for_once_a_hash_and_before_the_tick(world: Wor
     assert await world.records() == [*asked, (b"!model", b'{"hash": "m2"}')]
 
 
+async def test_what_the_kill_switch_stops_is_told_to_every_shard_once(world: World) -> None:
+    duties = world.duties(ticking=False)
+    await world.redis.set("laike:kill:wanted", '["rule:look"]')
+    await duties.once(1)
+    await duties.once(2)
+    await world.redis.set("laike:kill:wanted", "[]")
+    await duties.once(3)
+    told = [json.loads(value)["hash"] for key, value in await world.records() if key == b"!kill"]
+    assert told == ['["rule:look"]', "[]"]
+    assert await world.log.ends() == [2, 2]
+
+
 async def test_the_heartbeat_tells_where_the_worker_stands_and_ends_with_it(world: World) -> None:
     duties = world.duties(ticking=True)
     await duties.once(234)
