@@ -40,9 +40,9 @@ def act(turn: Turn, rule: Rule, instance: Instance, step: Act, split: str = "") 
         if instance.again:
             return False
     if reason:
-        turn.effects.decisions.append(_row(case, step.step, held=reason, split=split))
+        turn.effects.decisions.append(decision_row(case, step.step, held=reason, split=split))
         return False
-    turn.effects.decisions.append(_row(case, step.step, actions=actions or [], split=split))
+    turn.effects.decisions.append(decision_row(case, step.step, actions=actions or [], split=split))
     count(case, actions or ())
     return True
 
@@ -50,7 +50,7 @@ def act(turn: Turn, rule: Rule, instance: Instance, step: Act, split: str = "") 
 def hold(turn: Turn, rule: Rule, instance: Instance, reason: str, at: int, note: str = "") -> None:
     """Write the row of a decision that was held before its act."""
     case = Case(turn, rule, instance, _NO_ACT, first=False, arm=instance.arm or "none")
-    row = _row(case, str(instance.step), held=reason, at=at)
+    row = decision_row(case, str(instance.step), held=reason, at=at)
     if note:
         row["values"]["error"] = note[:500]
     turn.effects.decisions.append(row)
@@ -66,7 +66,7 @@ def hold_once(turn: Turn, rule: Rule, instance: Instance, reason: str, at: int) 
         hold(turn, rule, instance, reason, at)
 
 
-def _row(
+def decision_row(
     case: Case,
     step: str,
     *,

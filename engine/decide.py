@@ -22,6 +22,7 @@ from engine.identity import forwarded, link, receive_claim, receive_state
 from engine.ids import birth_id, event_hash
 from engine.journal import Memory, memory, remember, seen_before, write
 from engine.journey import listen
+from engine.redeeming import OURS, answer
 from engine.slices import LEDGERS, SLICE, receive_slice, settle
 from engine.timers import next_due, wake
 from engine.turn import Turn
@@ -74,6 +75,8 @@ def _apply(customer: Customer, mine: Memory, event: Event, moment: Moment, effec
         effects.fact(table, {**row, "cid": customer.cid, "version": moment.offset})
 
     catalog.apply(customer, event, emit)
+    if event.source == OURS and not answer(customer, event, moment, effects):
+        return PROCESSED
     if paid or event.name not in PAID:  # a second record of one payment is no event for a rule
         listen(customer, event, moment, effects)
     if event.type in {"identify", "alias"}:

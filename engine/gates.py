@@ -17,7 +17,7 @@ from engine.switches import is_killed
 from features import catalog
 from rules.model import Coupon, Points
 
-__all__ = ["GATES", "Case", "spent"]
+__all__ = ["GATES", "Case", "enter_limit", "spent"]
 RISK: Final = "risk.abuse"
 RISK_MAX: Final = 0.9  # who most likely abuses gifts gets none from marketing
 
@@ -109,7 +109,7 @@ def _limit(case: Case) -> str:
     return "limit" if full else ""
 
 
-def _enter(case: Case) -> str:
+def enter_limit(case: Case) -> str:
     """No gate: for its limit an instance counts once, at its first act, in both arms alike."""
     if case.first and case.rule.limits:
         entries, name = case.turn.journey.entries, case.rule.name
@@ -155,7 +155,7 @@ GATES: Final[tuple[Callable[[Case], str], ...]] = (
     _limit,
     limited,
     capped,
-    _enter,
+    enter_limit,
     _holdout,
     _shadow,
     quieted,

@@ -6,7 +6,7 @@ each bounded. Must not: what to do with them (identity.py, journey.py, decide.py
 
 import msgspec
 
-from engine import ledger
+from engine import answers, ledger
 from engine.fields import FACET as THINGS_FACET
 from engine.fields import THINGS
 from features.catalog import FACETS
@@ -149,7 +149,7 @@ ENGINE = "engine"
 FACET = Facet(
     name=ENGINE, version=1, state=Memory, events=frozenset(), fold=_nothing, merge=_theirs_left
 )
-REGISTRY = Registry({**FACETS, ENGINE: FACET, ledger.LEDGER: ledger.FACET, THINGS: THINGS_FACET})
+REGISTRY = Registry({**FACETS, ENGINE: FACET, answers.ANSWERS: answers.FACET, ledger.LEDGER: ledger.FACET, THINGS: THINGS_FACET})
 
 
 def note(journey: Journey, name: str, subjects: list[str], at: int) -> None:

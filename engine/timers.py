@@ -10,11 +10,12 @@ from typing import Final
 
 from engine.dues import came
 from engine.journal import Instance
+from engine.requests import claim_again
 from engine.steps import advance, close
 from engine.triggers import enter, fail
 from engine.turn import Turn
 from rules.book import Book
-from rules.model import DueTrigger, InactiveTrigger, Rule
+from rules.model import DueTrigger, InactiveTrigger, RequestTrigger, Rule
 
 FIRINGS_MAX: Final = 500
 LOWER: Final = 50  # the priority of a rule that says nothing; below it a rule waits at a peak
@@ -116,7 +117,10 @@ def resume(turn: Turn, instance: Instance) -> None:
         close(turn, instance)
         return
     try:
-        advance(turn, rule, instance, due)
+        if isinstance(rule.trigger, RequestTrigger):
+            claim_again(turn, rule, instance)
+        else:
+            advance(turn, rule, instance, due)
     except Exception as error:  # noqa: BLE001 - a rule's fault is that rule's alone
         close(turn, instance)
         fail(turn, rule, instance.subject, due, error)

@@ -9,7 +9,7 @@ from typing import Final
 from engine.acting import hold, hold_once
 from engine.effects import LATE_EVENT_MS
 from engine.ids import instance_key
-from engine.journal import COUNTED_SUBJECTS_MAX, FIRED_MAX, OPEN_MAX, Instance
+from engine.journal import COUNTED_SUBJECTS_MAX, FIRED_MAX, OPEN_MAX, Instance, Journey
 from engine.steps import advance, close
 from engine.subjects import subject_of
 from engine.turn import Turn
@@ -62,12 +62,7 @@ def enter(turn: Turn, rule: Rule, subject: str, at: int, event: Event | None = N
     if key in journey.fired or key in journey.ever:
         hold_once(turn, rule, instance, "once_per", at)
         return
-    if rule.once_per == "customer":
-        journey.ever[key] = 0
-    else:
-        journey.fired[key] = 0
-        if len(journey.fired) > FIRED_MAX:
-            journey.fired.pop(next(iter(journey.fired)))
+    fire(journey, rule, key)
     if len(journey.open) >= OPEN_MAX:
         hold(turn, rule, instance, "too_many_open", at)
         return
@@ -81,6 +76,16 @@ def enter(turn: Turn, rule: Rule, subject: str, at: int, event: Event | None = N
     if past and instance.due <= log_time and instance in journey.open:
         hold(turn, rule, instance, "late", instance.due)
         close(turn, instance)
+
+
+def fire(journey: Journey, rule: Rule, key: bytes) -> None:
+    """Remember that the rule has fired for an instance."""
+    if rule.once_per == "customer":
+        journey.ever[key] = 0
+    else:
+        journey.fired[key] = 0
+        if len(journey.fired) > FIRED_MAX:
+            journey.fired.pop(next(iter(journey.fired)))
 
 
 def _instance(turn: Turn, rule: Rule, subject: str, at: int, key: bytes) -> Instance:

@@ -95,6 +95,8 @@ ABOUT_CUSTOMER: Final = (
     "Coupon Released",
     "Coupon Reversed",
     "Coupon Voided",
+    "Offer Shown",
+    "Offer Claimed",
     "Points Earned",
     "Points Redeemed",
     "Points Expired",

@@ -1,0 +1,175 @@
+"""Pages that ask: what would be shown, what was shown, and the offer that is claimed.
+
+Must live here: these three. Must not: HTTP, tokens. `propose` decides on a copy of the customer
+that nobody keeps, so it writes nothing and spends nothing: a proposal is no decision. That it was
+shown (or would have been, to a customer of the holdout) is a record, and makes it one: seen is
+seen, so the gates are not asked again, but once_per, limits and caps count it. What has its price
+is decided where it is spent: a claim passes all the gates, and the budget, in its commit.
+"""
+
+from typing import Any, Final
+
+from engine.acting import act, decision_row
+from engine.actions import rows_of
+from engine.answers import Answer, note, noted
+from engine.caps import count
+from engine.case import Case
+from engine.effects import Effects, Moment, Row
+from engine.gates import enter_limit
+from engine.ids import instance_key, share
+from engine.journal import Instance, Journey
+from engine.steps import close
+from engine.subjects import subject_of
+from engine.triggers import enter, fail, fire
+from engine.turn import Turn
+from features.customer import Customer
+from features.events import Event
+from rules.model import Act, Coupon, RequestTrigger, Rule
+from rules.program import Passage, passage
+
+ASKED: Final = "Page Asked"  # what a page's context is to a condition; never in the log
+SHOWN: Final = "Offer Shown"
+CLAIMED: Final = "Offer Claimed"
+CLAIM: Final = "claim"
+HOLDOUT: Final = "holdout"
+_WAITS: Final = "waits"
+
+
+def propose(customer: Customer, placement: str, event: Event, moment: Moment) -> list[Row]:
+    """The decisions that this placement's rules would come to: each acts, or is held out.
+
+    The first that acts is the last: those of lower priority do not come to it. `customer` is not
+    to be used after it.
+    """
+    found: list[Row] = []
+    for rule in moment.book.requests.get(placement, ()):
+        turn = Turn(customer, moment, Effects())
+        _ask(turn, rule, event)
+        row = next((row for row in turn.effects.decisions if row["rule"] == rule.name), None)
+        if row is None or (row["held"] and row["held"] != HOLDOUT):
+            continue
+        found.append(row)
+        if not row["held"]:
+            break
+    return found
+
+
+def _ask(turn: Turn, rule: Rule, event: Event) -> None:
+    trigger = rule.trigger
+    try:
+        subject = subject_of(rule, turn.customer, event, turn.zone)
+        if subject is None or not isinstance(trigger, RequestTrigger):
+            return
+        turn.about(rule, subject)
+        if turn.holds(trigger.condition, event, event.at):
+            enter(turn, rule, subject, event.at, event)
+    except Exception as error:  # noqa: BLE001 - a rule's fault is that rule's alone
+        fail(turn, rule, "", event.at, error)
+
+
+def shown(customer: Customer, event: Event, moment: Moment, effects: Effects) -> None:
+    """A page says that it showed a proposal, or would have."""
+    note(customer, event.message_id, {"ok": True})
+    _decided(Turn(customer, moment, effects), event)
+
+
+def claimed(customer: Customer, event: Event, moment: Moment, effects: Effects) -> None:
+    """The customer takes the offer of a proposal: all the gates, the budget, then the coupon."""
+    name = event.properties["claim"]
+    if noted(customer, name) is not None:
+        return
+    turn = Turn(customer, moment, effects)
+    rule = _decided(turn, event)
+    if rule is None:
+        note(customer, name, _no("rule"))
+        return
+    subject = event.properties["subject"]
+    instance = _instance(turn, rule, subject, CLAIM, event.at)
+    if _fired(turn.journey, instance.key):
+        note(customer, name, _no("once_per"))
+        return
+    fire(turn.journey, rule, instance.key)
+    instance.arm = event.properties["arm"]
+    turn.journey.open.append(instance)
+    _claim(turn, rule, instance, name)
+
+
+def claim_again(turn: Turn, rule: Rule, instance: Instance) -> None:
+    """The budget's ledger has answered, or the time to wait for it is over."""
+    kept: dict[str, Answer] = turn.customer.state("answers").kept
+    key = instance.key.hex()
+    name = next((name for name, told in kept.items() if told.get(_WAITS) == key), "")
+    _claim(turn, rule, instance, name)
+
+
+def _claim(turn: Turn, rule: Rule, instance: Instance, name: str) -> None:
+    turn.about(rule, instance.subject, instance)
+    instance.again = 0
+    found = _passage(turn, rule, instance)
+    coupons = tuple(action for action in found.actions if isinstance(action, Coupon))
+    act(turn, rule, instance, Act(coupons, f"{found.step}:{CLAIM}"), found.split)
+    if instance.again:
+        turn.journey.arm(instance.again)
+        note(turn.customer, name, {_WAITS: instance.key.hex()})
+        return
+    close(turn, instance)
+    note(turn.customer, name, _told(turn.effects.decisions[-1]))
+
+
+def _told(row: Row) -> Answer:
+    if row["held"]:
+        return _no(row["held"])
+    given = [one for one in row["actions"] if one["kind"] == "coupon"]
+    return {"ok": True, "code": given[0]["code"], "expires_at": given[0]["expires_at"]}
+
+
+def _no(reason: str) -> Answer:
+    return {"ok": False, "reason": reason}
+
+
+def _decided(turn: Turn, event: Event) -> Rule | None:
+    """Make a proposal that was shown a decision, once; its rule, None when it is no more."""
+    given = event.properties
+    rule = turn.book.rules.get(given["rule"])
+    if rule is None or rule.run != given["run"] or not isinstance(rule.trigger, RequestTrigger):
+        return None
+    instance = _instance(turn, rule, given["subject"], "", event.at)
+    if not _fired(turn.journey, instance.key):
+        fire(turn.journey, rule, instance.key)
+        _write(turn, rule, instance, given)
+    return rule
+
+
+def _write(turn: Turn, rule: Rule, instance: Instance, given: dict[str, Any]) -> None:
+    turn.about(rule, instance.subject, instance)
+    actions = _passage(turn, rule, instance).actions
+    seen = tuple(action for action in actions if not isinstance(action, Coupon))
+    step, split = given["step"], given["split"]
+    case = Case(turn, rule, instance, Act(seen, step), first=True, arm=given["arm"])
+    enter_limit(case)
+    held = "" if case.arm == "treated" else HOLDOUT
+    rows = [] if held else rows_of(case) or []
+    row = decision_row(case, step, actions=rows, held=held, split=split)
+    turn.effects.decisions.append(row)
+    count(case, rows)
+
+
+def _passage(turn: Turn, rule: Rule, instance: Instance) -> Passage:
+    return passage(
+        rule.steps,
+        0,
+        lambda asked: turn.holds(asked, None, instance.due),
+        lambda split: split.drawn(share(rule.name, rule.run, split.step, instance.birth)),
+    )
+
+
+def _instance(turn: Turn, rule: Rule, subject: str, part: str, at: int) -> Instance:
+    key = instance_key(rule.name, rule.run, f"{subject}\x1f{part}" if part else subject)
+    return Instance(
+        rule=rule.name, run=rule.run, subject=subject, birth=turn.birth, key=key,
+        started=at, step=-1, due=at, anchor=at,
+    )  # fmt: skip
+
+
+def _fired(journey: Journey, key: bytes) -> bool:
+    return key in journey.fired or key in journey.ever
