@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from engine.decide import decide, next_alarm, wake_up
 from engine.effects import Effects, Moment, Settings
 from engine.journal import REGISTRY
+from engine.ledger import Purse
 from features.customer import Customer
 from features.events import parse
 from features.values import BadEvent
@@ -89,9 +90,12 @@ def _rows(book: Book, example: Example) -> list[Row]:
     last = given[-1][1][0] if given else 0
     until = example.start + (example.until if example.until is not None else last + BEYOND_MS)
     offset = 0
+    purse = Purse(home={})  # this customer has the budgets to himself
 
     def moment(at: int) -> Moment:
-        return Moment(SETTINGS, book, at, offset, presets=example.customer, arm=example.arm)
+        return Moment(
+            SETTINGS, book, at, offset, presets=example.customer, arm=example.arm, purse=purse
+        )
 
     def wait_for(time: int) -> None:
         """Let every timer due by `time` fire at its own due time."""
