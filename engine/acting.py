@@ -10,6 +10,7 @@ from engine.actions import id_of, rows_of
 from engine.budgets import paid
 from engine.caps import count
 from engine.case import Case
+from engine.doing import do
 from engine.effects import Row
 from engine.gates import GATES
 from engine.journal import Instance
@@ -44,6 +45,7 @@ def act(turn: Turn, rule: Rule, instance: Instance, step: Act, split: str = "") 
         return False
     turn.effects.decisions.append(decision_row(case, step.step, actions=actions or [], split=split))
     count(case, actions or ())
+    do(case, actions or ())
     return True
 
 

@@ -1,18 +1,39 @@
 """What the actions of an act come to as rows, all or none of them.
 
-Must live here: one function a kind of action, in a table. Must not: gates, sending. To add an
-action: a function from a Case and the action to its row, None when a value is missing.
+Must live here: one function a kind of action, in a table. Must not: gates, sending, what a decision
+changes in the customer's own state (doing.py). To add an action: a function from a Case and the
+action to its row, None when a value is missing; a line in WRITERS.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
+from engine.case import Case
+from engine.dates import moment_of
 from engine.effects import Row
-from engine.gates import Case
 from engine.ids import coupon_code, decision_id
-from engine.texts import carried
-from rules.model import Coupon, Notify
-from rules.values import MISSING
+from engine.recommending import recommended
+from engine.texts import carried, reads
+from features.values import properties
+from rules.model import (
+    Action,
+    Alert,
+    Audience,
+    Coupon,
+    Emit,
+    Notify,
+    Pause,
+    Points,
+    Recommend,
+    Show,
+    Tag,
+    Task,
+    Webhook,
+)
+from rules.values import MISSING, Value
+
+EMITTED_DEPTH_MAX: Final = 5
 
 
 def rows_of(case: Case) -> list[Row] | None:
@@ -35,14 +56,36 @@ def id_of(case: Case, step: str, reason: str = "") -> str:
     return decision_id(it.rule, it.run, it.subject, step, it.birth, reason)
 
 
+def _given(case: Case, action: Action, name: str) -> Any:
+    """An attribute of an action: as written, or as it is looked up now; MISSING when unknown."""
+    looked = action.looked.get(name)
+    return getattr(action, name) if looked is None else looked.get(case.context)
+
+
+def _values(case: Case, values: Mapping[str, Value]) -> Row | None:
+    """Values by their own names; None when one is missing."""
+    found = {name: value.get(case.context) for name, value in values.items()}
+    return None if MISSING in found.values() else found
+
+
+def _text(case: Case, action: Show | Alert) -> Row | None:
+    """A template's name, its own values, and what it reads."""
+    template, with_ = _given(case, action, "template"), _values(case, action.with_)
+    if template is MISSING or with_ is None:
+        return None
+    found = reads(case, template)
+    return {"template": template, "with": with_, **({"reads": found} if found else {})}
+
+
 def _notify(case: Case, action: Notify) -> Row | None:
-    via = case.allowed(action)
-    with_ = {name: value.get(case.context) for name, value in action.with_.items()}
-    if not via or MISSING in with_.values():
+    via, with_ = case.allowed(action), _values(case, action.with_)
+    template = _given(case, action, "template")
+    if not via or with_ is None or template is MISSING:
         return None
     return {
         "kind": "notify", "name": action.name, "via": via, "channel": via[0],
-        "template": action.template, "with": with_, "to": "customer", **carried(case, action),
+        "template": template, "with": with_, "to": action.to,
+        **carried(case, action if not action.looked else replace(action, template=template)),
     }  # fmt: skip
 
 
@@ -50,14 +93,118 @@ def _coupon(case: Case, action: Coupon) -> Row | None:
     amounts: Row = {"off": action.off.get(case.context)}
     for name, value in (("over", action.over), ("most", action.most)):
         amounts[name] = None if value is None else value.get(case.context)
-    if MISSING in amounts.values():
+    expires_at = _expiry(case, action)
+    if MISSING in amounts.values() or expires_at <= case.at:
         return None
     secret = case.turn.moment.settings.secret
     code = coupon_code(secret, id_of(case, case.act.step), action.name)
     return {
         "kind": "coupon", "name": action.name, "offer": action.offer, "code": code, **amounts,
-        "off_kind": action.off_kind, "expires_at": case.at + action.valid_ms, "to": "customer",
+        "off_kind": action.off_kind, "expires_at": expires_at, "to": action.to,
     }  # fmt: skip
 
 
-WRITERS: Final[dict[type, Callable[[Case, Any], Row | None]]] = {Coupon: _coupon, Notify: _notify}
+def _expiry(case: Case, action: Coupon) -> int:
+    """When it ends (ms); 0 when that is unknown."""
+    if action.valid_until is not None:
+        return moment_of(case.turn, action.valid_until, case.at)
+    lives = _given(case, action, "valid_ms")
+    return 0 if lives is MISSING else case.at + int(lives)
+
+
+def _show(case: Case, action: Show) -> Row | None:
+    text = _text(case, action)
+    return text and {"kind": "show", "name": action.name, **text, "to": "customer"}
+
+
+def _alert(case: Case, action: Alert) -> Row | None:
+    """`merchant_id` is whose the rule's subject is, where that is known."""
+    text = _text(case, action)
+    merchant = case.turn.extra.get(f"{case.rule.once_per}.merchant_id") or ""
+    return text and {
+        "kind": "alert", "name": action.name, "to": action.to, **text, "merchant_id": merchant,
+    }  # fmt: skip
+
+
+def _points(case: Case, action: Points) -> Row | None:
+    """`points` is what an example calls it by: 100, or x2."""
+    add = action.add.get(case.context) if action.add else None
+    multiply = action.multiply.get(case.context) if action.multiply else None
+    lives = _given(case, action, "expires_ms")
+    if MISSING in (add, multiply, lives):
+        return None
+    row: Row = {"kind": "points", "name": action.name, "reason": action.reason, "to": action.to}
+    if multiply is not None:
+        until = case.at + action.for_ms
+        return {**row, "points": f"x{multiply:g}", "multiply": multiply, "until": until}
+    many, expires_at = round(add or 0), case.at + int(lives) if lives else 0
+    return {**row, "points": many, "expires_at": expires_at} if many else None
+
+
+def _tag(case: Case, action: Tag | Audience) -> Row:  # noqa: ARG001 - a writer's shape
+    kind = "tag" if isinstance(action, Tag) else "audience"
+    return {
+        "kind": kind, "name": action.name, kind: ",".join(action.add or action.remove),
+        "add": list(action.add), "remove": list(action.remove), "to": "customer",
+    }  # fmt: skip
+
+
+def _recommend(case: Case, action: Recommend) -> Row | None:
+    items = recommended(case.turn.customer, action.kind, action.n, case.at)
+    return {
+        "kind": "recommend", "name": action.name, "how": action.kind, "n": action.n, "items": items,
+    } if items else None  # fmt: skip
+
+
+def _task(case: Case, action: Task) -> Row | None:
+    title, due = _given(case, action, "title"), _given(case, action, "due_ms")
+    if MISSING in (title, due):
+        return None
+    return {
+        "kind": "task", "name": action.name, "team": action.team, "title": str(title)[:200],
+        "priority": action.priority, "due_at": None if due is None else case.at + int(due),
+    }  # fmt: skip
+
+
+def _pause(case: Case, action: Pause) -> Row | None:
+    lasts = _given(case, action, "for_ms")
+    if lasts is MISSING:
+        return None
+    until = case.at + int(lasts)
+    return {"kind": "pause", "name": action.name, "purpose": action.purpose, "until": until}
+
+
+def _webhook(case: Case, action: Webhook) -> Row | None:
+    body = _values(case, action.body)
+    if body is None:
+        return None
+    return {"kind": "webhook", "name": action.name, "hook": action.hook, "body": body}
+
+
+def _emit(case: Case, action: Emit) -> Row | None:
+    """An event that rules hear may make them emit another, but not without end."""
+    given = _values(case, action.properties)
+    if given is None:
+        return None
+    if case.turn.moment.depth >= EMITTED_DEPTH_MAX:
+        raise RecursionError(f"events emitted by emitted ones go {EMITTED_DEPTH_MAX} deep at most")
+    return {
+        "kind": "emit", "name": action.name, "event": action.event,
+        "properties": properties(given, "properties"), "to": action.to,
+    }  # fmt: skip
+
+
+WRITERS: Final[dict[type, Callable[[Case, Any], Row | None]]] = {
+    Coupon: _coupon,
+    Notify: _notify,
+    Show: _show,
+    Points: _points,
+    Tag: _tag,
+    Audience: _tag,
+    Recommend: _recommend,
+    Task: _task,
+    Alert: _alert,
+    Pause: _pause,
+    Webhook: _webhook,
+    Emit: _emit,
+}

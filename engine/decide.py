@@ -18,10 +18,12 @@ from typing import Any
 from engine.effects import Effects, Letter, Moment
 from engine.erasure import ERASED, ERASURE, erase, receive_erasure
 from engine.examples import deadline, expire, observe
+from engine.holdings import LAPSING, holdings_due, lapse, redeemed_by
 from engine.identity import forwarded, link, receive_claim, receive_state
 from engine.ids import birth_id, event_hash
 from engine.journal import Memory, memory, remember, seen_before, write
 from engine.journey import listen
+from engine.profiles import TELLING, tell_profile
 from engine.redeeming import OURS, answer
 from engine.slices import LEDGERS, SLICE, receive_slice, settle
 from engine.timers import next_due, wake
@@ -67,23 +69,51 @@ def _apply(customer: Customer, mine: Memory, event: Event, moment: Moment, effec
     remember(seen, event_id, moment.log_time)
     if customer.cid.startswith("i:"):
         return PROCESSED
-    paid = False
-
-    def emit(table: str, row: dict[str, Any]) -> None:
-        nonlocal paid
-        paid = paid or row.get("fact") == "paid"
-        effects.fact(table, {**row, "cid": customer.cid, "version": moment.offset})
-
-    catalog.apply(customer, event, emit)
-    if event.source == OURS and not answer(customer, event, moment, effects):
-        return PROCESSED
-    if paid or event.name not in PAID:  # a second record of one payment is no event for a rule
-        listen(customer, event, moment, effects)
+    paid = _take(customer, event, moment, effects)
     if event.type in {"identify", "alias"}:
         link(customer, event, moment, effects)
     if paid or not mine.example.opened:
         observe(customer, event, moment, effects, paid=paid)
+    if event.name in TELLING:
+        tell_profile(customer, moment, effects)
     return PROCESSED
+
+
+def _take(customer: Customer, event: Event, moment: Moment, effects: Effects) -> bool:
+    """Fold it, then the rules hear it; whether an order was paid by it."""
+    paid = False
+    held: list[dict[str, Any]] = []
+
+    def emit(table: str, row: dict[str, Any]) -> None:
+        nonlocal paid
+        paid = paid or row.get("fact") == "paid"
+        if table in LAPSING:
+            held.append(row)
+        effects.fact(table, {**row, "cid": customer.cid, "version": moment.offset})
+
+    catalog.apply(customer, event, emit)
+    if event.source == OURS and not answer(customer, event, moment, effects):
+        return paid
+    if paid or event.name not in PAID:  # a second record of one payment is no event for a rule
+        listen(customer, event, moment, effects)
+    if held:
+        _hold(customer, event, held, moment, effects)
+    return paid
+
+
+def _hold(
+    customer: Customer,
+    event: Event,
+    rows: list[dict[str, Any]],
+    moment: Moment,
+    effects: Effects,
+) -> None:
+    """His coupons or points changed: when the next lapse, and what rules hear of it."""
+    if due := holdings_due(customer):
+        write(customer).journey.arm(due)
+    if event.name in PAID:
+        for redeemed in redeemed_by(event, rows):
+            listen(customer, redeemed, moment, effects)
 
 
 def wake_up(customer: Customer, moment: Moment, effects: Effects) -> None:
@@ -91,6 +121,7 @@ def wake_up(customer: Customer, moment: Moment, effects: Effects) -> None:
     turn = Turn(customer, moment, effects)
     wake(turn, moment.log_time)
     expire(customer, moment.log_time, effects)
+    lapse(customer, moment, effects)
     turn.journey.alarm = _earliest(turn)
 
 
@@ -118,7 +149,11 @@ def receive(
         if forwarded(customer, kind, body, moment, effects):
             return FORWARDED
         event = decode_event(body["value"].encode())
-        return _apply(customer, memory(customer), event, moment, effects)
+        moment.depth = body.get("emitted", 0)
+        try:
+            return _apply(customer, memory(customer), event, moment, effects)
+        finally:
+            moment.depth = 0
     else:
         raise ValueError(f"letter of unknown kind {kind!r}: claim, state, event or erase")
     return ""
@@ -130,5 +165,6 @@ def next_alarm(customer: Customer, moment: Moment) -> int:
 
 
 def _earliest(turn: Turn) -> int:
-    times = [due for due in (next_due(turn), deadline(turn.customer)) if due]
-    return min(times, default=0)
+    customer = turn.customer
+    times = (next_due(turn), deadline(customer), holdings_due(customer))
+    return min((due for due in times if due), default=0)

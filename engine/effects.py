@@ -46,6 +46,7 @@ class Moment:
     )  # features laid over the customer's own, in rule examples
     arm: str = ""  # forced in rule examples: "treated" or "holdout"
     peaks: Sequence[list[int]] = ()  # what is not counted as late: from and to (ms)
+    depth: int = 0  # how many rules in a row emitted the event at hand
     killed: Sequence[str] = ()  # what the kill switch stops
     purse: Purse | None = None  # slices of budgets; without one nothing is asked of budgets
 

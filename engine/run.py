@@ -120,7 +120,10 @@ class Run:
         customer = self.customers[letter["cid"]]
         fate = receive(customer, letter["kind"], letter["body"], self.moment, self.effects)
         self.state.letters_in[sender] = letter["id"]
-        if fate in {PROCESSED, DUPLICATE, ERASED}:
+        if letter["body"].get("emitted"):  # an event of our own: it came in by no door
+            counts = self.effects.counts
+            counts["emitted"] = counts.get("emitted", 0) + (fate == PROCESSED)
+        elif fate in {PROCESSED, DUPLICATE, ERASED}:
             self.effects.counts[fate] += 1
 
     def _pass_letter(self, record: Record) -> None:
@@ -128,7 +131,7 @@ class Run:
         if record.key == LETTER:
             letter: dict[str, Any] = orjson.loads(record.value)
             self.state.letters_in[letter["from"]] = letter["id"]
-            self.effects.counts["quarantined"] += 1
+            self.effects.counts["quarantined"] += not letter["body"].get("emitted")
 
     def _tick(self, record: Record, poison: dict[int | str, str]) -> bool:
         """Fire what is due by the log time, by (due, customer); False when that broke us."""

@@ -6,8 +6,8 @@ after, when the customer may be another. What is unknown is left out: the text t
 
 from typing import Any
 
+from engine.case import Case
 from engine.effects import Row
-from engine.gates import Case
 from features import catalog
 from rules.model import Notify
 
@@ -17,17 +17,18 @@ MARKETING = "marketing"
 def carried(case: Case, action: Notify) -> Row:
     """`reads`, `quiet` and `optional` of a message, those that it has."""
     row: Row = {}
-    if reads := _reads(case, action.template):
-        row["reads"] = reads
-    quiet = case.rule.quiet or case.turn.book.shop.quiet
-    if quiet is not None and case.rule.purpose == MARKETING and quiet.begins != quiet.ends:
-        row["quiet"] = [quiet.begins, quiet.ends]
+    if found := reads(case, action.template):
+        row["reads"] = found
+    marketing = case.rule.purpose == MARKETING
+    quiet = case.rule.quiet or (case.turn.book.shop.quiet if marketing else None)
+    if quiet is not None:
+        row["quiet"] = [quiet.begins, quiet.ends, quiet.then]
     if action.optional:
         row["optional"] = True
     return row
 
 
-def _reads(case: Case, template: str) -> dict[str, Any]:
+def reads(case: Case, template: str) -> dict[str, Any]:
     """The features and laid-over names that the template reads, as of the act."""
     laid = case.context.extra
     found = {}

@@ -1,0 +1,53 @@
+"""What a customer holds that time takes away: reservations, coupons, points.
+
+Must live here: when the next of it lapses, and the rows that its ledgers emit. Must not: what a
+lapse is (features/coupon_ledger.py, points_ledger.py).
+"""
+
+from typing import Any, Final
+
+from engine.effects import Effects, Moment, Row
+from features import coupon_ledger, points_ledger
+from features.customer import Customer
+from features.events import Event
+from features.facet import Emit
+
+LAPSING: Final = frozenset(("coupon_ledger", "points_ledger"))  # whose rows may set a timer
+_HELD: Final[tuple[tuple[str, Any], ...]] = (("coupons", coupon_ledger), ("points", points_ledger))
+
+
+def emitter(customer: Customer, moment: Moment, effects: Effects) -> Emit:
+    """What facets write rows with, outside of an event."""
+
+    def emit(table: str, row: Row) -> None:
+        effects.fact(table, {**row, "cid": customer.cid, "version": moment.offset})
+
+    return emit
+
+
+def holdings_due(customer: Customer) -> int:
+    """When the next of it lapses (ms), 0 for never."""
+    times = [ledger.due(customer.state(facet)) for facet, ledger in _HELD]
+    return min((due for due in times if due), default=0)
+
+
+def lapse(customer: Customer, moment: Moment, effects: Effects) -> None:
+    """Let go of what has lapsed by the log time."""
+    for facet, ledger in _HELD:
+        if 0 < ledger.due(customer.state(facet)) <= moment.log_time:
+            emit = emitter(customer, moment, effects)
+            ledger.lapse(customer.touch(facet), moment.log_time, emit)
+
+
+def redeemed_by(event: Event, rows: list[Row]) -> list[Event]:
+    """The coupons that an order used, as the events that rules know a redemption by."""
+    return [
+        Event(
+            type="track", name="Coupon Redeemed", message_id=f"{event.message_id}:{number}",
+            at=event.at, received_at=event.received_at, source=event.source,
+            user_id=event.user_id, anonymous_id=event.anonymous_id,
+            properties={"code": row["coupon_id"], "order_id": row["order_id"]},
+        )
+        for number, row in enumerate(rows)
+        if row["fact"] == coupon_ledger.REDEEMED
+    ]  # fmt: skip
