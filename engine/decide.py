@@ -21,8 +21,10 @@ from engine.examples import deadline, expire, observe
 from engine.holdings import LAPSING, holdings_due, lapse, redeemed_by
 from engine.identity import forwarded, link, receive_claim, receive_state
 from engine.ids import birth_id, event_hash
+from engine.items import tell_all
 from engine.journal import Memory, memory, remember, seen_before, write
 from engine.journey import listen
+from engine.membership import meet
 from engine.profiles import TELLING, tell_profile
 from engine.redeeming import OURS, answer
 from engine.slices import LEDGERS, SLICE, receive_slice, settle
@@ -68,6 +70,7 @@ def _apply(customer: Customer, mine: Memory, event: Event, moment: Moment, effec
         mine.identity.birth = birth_id(customer.cid, mine.identity.erasures)
     remember(seen, event_id, moment.log_time)
     if customer.cid.startswith("i:"):
+        tell_all(event, moment, effects)
         return PROCESSED
     paid = _take(customer, event, moment, effects)
     if event.type in {"identify", "alias"}:

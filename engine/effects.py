@@ -58,6 +58,7 @@ class Letter(NamedTuple):
     kind: str
     body: Row
     offset: int
+    shard: int = -1  # to a shard, about no customer (`cid` is "")
 
 
 @dataclass(slots=True)

@@ -97,6 +97,13 @@ class Journey(msgspec.Struct, array_like=True):
     told: int = 0  # when his row of `customers` was last written, by log time (ms)
     dues: dict[str, dict[str, int]] = {}  # rule -> thing, "" for himself -> when it is due (ms)
     reached: dict[str, list[int]] = {}  # purpose:channel or offer:name -> times (ms), see caps.py
+    links: dict[str, dict[str, list[tuple[int, int]]]] = {}  # rule -> thing -> see sequences.py
+    inside: dict[str, str] = {}  # segment -> the tier he is in, its own name if it has none
+    crossed: dict[str, int] = {}  # rule -> since when its number is beyond its level (ms)
+    settled: str = ""  # the version of segments and levels that he was sorted by
+    asked: int = 0  # when to ask next what time alone has changed (ms); 0: nothing does
+    moves: int = 0  # rows told of his moves
+    planned: dict[str, dict[str, int]] = {}  # rule -> subject -> when its turn comes (ms)
 
     def arm(self, due: int) -> None:
         """A timer was set to `due` (ms). The alarm may be early when the timer moves on later."""
@@ -149,7 +156,15 @@ ENGINE = "engine"
 FACET = Facet(
     name=ENGINE, version=1, state=Memory, events=frozenset(), fold=_nothing, merge=_theirs_left
 )
-REGISTRY = Registry({**FACETS, ENGINE: FACET, answers.ANSWERS: answers.FACET, ledger.LEDGER: ledger.FACET, THINGS: THINGS_FACET})
+REGISTRY = Registry(
+    {
+        **FACETS,
+        ENGINE: FACET,
+        answers.ANSWERS: answers.FACET,
+        ledger.LEDGER: ledger.FACET,
+        THINGS: THINGS_FACET,
+    }
+)
 
 
 def note(journey: Journey, name: str, subjects: list[str], at: int) -> None:

@@ -8,7 +8,10 @@ from engine.acting import hold
 from engine.dues import redate
 from engine.effects import Effects, Moment
 from engine.fields import tell
+from engine.items import note_held
 from engine.journal import Instance, note
+from engine.membership import announce, hear
+from engine.sequences import follow
 from engine.steps import advance, close, duration
 from engine.subjects import concerns, subjects_in
 from engine.timers import broke_silence
@@ -27,8 +30,11 @@ def listen(customer: Customer, event: Event, moment: Moment, effects: Effects) -
     turn = Turn(customer, moment, effects)
     if ears.told:
         tell(customer, event, ears.told, turn.zone)
+    if ears.held:
+        note_held(customer, event, ears.held)
     for rule in ears.dated:
         redate(turn, rule, event.at)
+    moves = hear(turn, ears, event) if ears.sorts or ears.crossing else None
     if ears.watchers:
         subjects = subjects_in(event, ears.kinds)
         note(turn.journey, event.name, subjects, event.at)
@@ -37,8 +43,12 @@ def listen(customer: Customer, event: Event, moment: Moment, effects: Effects) -
                 _heed(turn, instance, event, subjects, ears.names)
     for rule in ears.silenced:
         broke_silence(turn, rule, event.at)
+    for rule in ears.followed:
+        follow(turn, rule, event, ears.names)
     for rule in ears.triggered:
         heard(turn, rule, event)
+    if moves:
+        announce(turn, *moves, event.at, event)
 
 
 def _heed(

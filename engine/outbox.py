@@ -24,7 +24,7 @@ def letters(
     for letter in effects.letters:
         if letter.offset != offset:
             offset, number = letter.offset, state.tick_letters
-        target = partition(letter.cid.encode(), shards)
+        target = letter.shard if letter.shard >= 0 else partition(letter.cid.encode(), shards)
         name = f"{offset}-{number}"
         number += 1
         sent.append({

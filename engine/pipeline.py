@@ -25,6 +25,7 @@ from engine.outbox import entry, letters
 from engine.records import KILL, RULES, TICK, VERSIONS, Record
 from engine.rounds import PART_MAX, PARTS_MAX, begin_arming, cid_of, listing, member
 from engine.run import Run, customer_of
+from engine.schedules import SCHEDULE, begin, begun, ripe, upcoming
 from engine.store import Commit, Fenced, Position, Round, ShardState, Stopped, Store, StoreAway
 from engine.switches import read as read_killed
 from features.customer import Customer
@@ -38,6 +39,8 @@ CUSTOMERS_MAX = 900  # in one commit: blob, timer and tombstone of each stay bel
 RECORDS_MAX = 2_000  # measured: 12% less a record than with 1,000; the blobs are encoded less often
 WARM_MAX = 1_000  # customers a shard keeps decoded between commits, about 10 KB each
 DUE_MAX = 500
+ROUNDS_MAX = 100  # of them in one commit
+SHARD = "!shard"  # among the customers of its sorted set: when it has something to do itself
 PAUSE_SECONDS, PAUSE_SECONDS_MAX = 0.05, 2.0
 # What a snapshot can be instead of a model: not signed by us (a ValueError), or none of its shape.
 _NO_MODEL = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
@@ -136,7 +139,8 @@ class Shard:
             until = max(self._state.log_time, run[-1].log_time)
             due = await self._due(until)
             both = list(dict.fromkeys([*names, *due]))
-            if len(due) < DUE_MAX and len(both) <= CUSTOMERS_MAX and not self._state.rounds:
+            few = len(due) < DUE_MAX and len(both) <= CUSTOMERS_MAX
+            if few and not self._state.rounds and not ripe(self._book, self._state, until):
                 names = both
             elif len(run) > 1:
                 run, cids = run[:-1], cids[:-1]
@@ -167,28 +171,49 @@ class Shard:
         In record time it ends with the rounds; in wall time they go on at the ticks to come.
         """
         poison: dict[int | str, str] = {}
-        parts = 0
+        parts, rest = 0, True
         while self.next_offset == record.offset:
-            names = await self._due(until)
-            on_round = not names and bool(self._state.rounds)
-            members: list[str] = []
-            if on_round:
-                members = await self._listed(self._state.rounds[0])
-                names = [cid_of(name) for name in members]
+            if ripe(self._book, self._state, until):
+                await self._begin(record, until)
+            turns = rest and any(one.kind == SCHEDULE for one in self._state.rounds)
+            names = [] if turns else await self._due(until)
+            on_round = turns or (rest and not names and bool(self._state.rounds))
             run = self._run(await self._customers(names))
             decided = (
-                run.go_round(record, members, poison)
+                await self._go_round(run, record, poison)
                 if on_round
                 else run.decide([record], [""], poison)
             )
             if not decided:
-                self._forget(names)
+                self._forget(list(run.customers))
                 continue
             parts += on_round
             rest = self.settings.record_clock or parts < PARTS_MAX
-            last = not (run.state.rounds and rest) and (on_round or len(names) < DUE_MAX)
+            more = rest and (run.state.rounds or ripe(self._book, run.state, until))
+            last = not more and not turns and (on_round or len(names) < DUE_MAX)
             after = Position(record.offset + 1) if last else _next_step(self._position)
             await self._commit(record.offset, after, run)
+
+    async def _begin(self, record: Record, until: int) -> None:
+        """Schedules fire: their rounds begin, in a commit of its own."""
+        run = self._run({})
+        run.state.log_time = max(run.state.log_time, until)
+        begin(self._book, run.state, until)
+        await self._commit(record.offset, _next_step(self._position), run)
+
+    async def _go_round(self, run: Run, record: Record, poison: dict[int | str, str]) -> bool:
+        """Go on with the rounds as far as one commit may go; False when somebody broke us."""
+        reached = 0
+        for _ in range(ROUNDS_MAX):
+            if not run.state.rounds or reached >= PART_MAX:
+                break
+            members = await self._listed(run.state.rounds[0])
+            new = [cid for name in members if (cid := cid_of(name)) not in run.customers]
+            run.customers |= await self._customers(new)
+            if not run.go_round(record, members, poison):
+                return False
+            reached += len(members)
+        return True
 
     async def _listed(self, one: Round) -> list[str]:
         return await self._patiently(
@@ -196,7 +221,8 @@ class Shard:
         )
 
     async def _due(self, until: int) -> list[str]:
-        return await self._patiently(lambda: self._store.due(self.number, until, DUE_MAX))
+        found = await self._patiently(lambda: self._store.due(self.number, until, DUE_MAX + 1))
+        return [cid for cid in found if cid != SHARD][:DUE_MAX]
 
     async def _switch(self, record: Record) -> None:
         """New rules or a new model, from this record on."""
@@ -207,6 +233,7 @@ class Shard:
             await self._load_rules(digest)
             run.state.rules = digest
             run.state.rounds = begin_arming(run.state.rounds, run.state.log_time)
+            run.state.schedules = begun(self._book, run.state.schedules, run.state.log_time)
         elif record.key == KILL:
             run.state.killed = digest
         elif await self._load_model(digest):
@@ -265,7 +292,7 @@ class Shard:
             if cid in run.deferred:
                 alarms[cid] = journey.scheduled = run.deferred[cid]
             gone = mine.identity.erased_at > 0 and is_gone(customer)
-            if journey.listed != (under := [] if gone else listing(customer)):
+            if journey.listed != (under := [] if gone else listing(customer, self._book)):
                 listed |= {member(cid, name): False for name in journey.listed}
                 listed |= {member(cid, name): True for name in under}
                 journey.listed = under
@@ -275,6 +302,10 @@ class Shard:
             self._stones = True
         run.add_counts()
         state, shards = run.state, self.settings.shards
+        if state.rounds or state.schedules or state.alarm:
+            wanted = state.log_time if state.rounds else upcoming(self._book, state.schedules)
+            if wanted != state.alarm:
+                alarms[SHARD] = state.alarm = wanted
         sent = letters(run.effects, self.number, shards, state, tick=bool(after.step))
         now = round(time.time() * 1_000)
         body = entry(run.effects, sent, start, after.offset, state.log_time, now)

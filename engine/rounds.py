@@ -7,28 +7,34 @@ function in ROUNDS, and what begins it.
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
+from engine.decide import wake_up
 from engine.dues import redate
+from engine.items import HELD, ITEM, begin, come, listed
 from engine.journal import memory
-from engine.store import Round
+from engine.membership import meet
+from engine.schedules import SCHEDULE, fire
+from engine.sequences import forget
+from engine.store import CUSTOMERS, Round
 from engine.timers import silent_until
 from engine.turn import Turn
 from features.customer import Customer
+from features.events import decode
+from rules.book import Book
 from rules.model import PAID, DueTrigger, InactiveTrigger, Rule
 
-CUSTOMERS: Final = "c\0"  # before a customer's id: everybody known here who did not move away
 PART_MAX: Final = 500  # customers a commit
 PARTS_MAX: Final = 4  # commits a tick in wall time, so that nobody waits long behind a round
 ARM: Final = "arm"
 
 
-def listing(customer: Customer) -> list[str]:
+def listing(customer: Customer, book: Book) -> list[str]:
     """What the index is to list a customer under; "" is himself."""
     identity = memory(customer).identity
     if not identity.birth or identity.moved_to or customer.cid.startswith("i:"):
         return []
-    return [""]
+    return ["", *listed(customer, book.holders)] if book.holders else [""]
 
 
 def member(cid: str, under: str) -> str:
@@ -42,8 +48,15 @@ def cid_of(member_name: str) -> str:
 
 
 def begin_arming(rounds: list[Round], at: int) -> list[Round]:
-    """New rules come to everybody; a round for the rules before them has nothing left to do."""
-    return [*(one for one in rounds if one.kind != ARM), Round(ARM, CUSTOMERS, at)]
+    """New rules come to everybody, and first; a round for those before them has nothing to do."""
+    return [Round(ARM, CUSTOMERS, at), *(one for one in rounds if one.kind != ARM)]
+
+
+def begin_letter(book: Book, rounds: list[Round], letter: dict[str, Any]) -> None:
+    """A letter to the shard begins its rounds."""
+    if letter["kind"] != ITEM:
+        raise ValueError(f"letter of kind {letter['kind']!r} to a shard: {ITEM}")
+    begin(book, rounds, letter["body"])
 
 
 def reach(turn: Turn, one: Round) -> None:
@@ -70,6 +83,11 @@ def _arm(turn: Turn, one: Round) -> None:
             turn.journey.arm(max(due, one.at))
     for rule in turn.book.of_kind(DueTrigger):
         redate(turn, rule, one.at)
+    meet(turn, one.at)
+    forget(turn)
+    planned = turn.journey.planned
+    for name in planned.keys() - turn.book.rules.keys():
+        del planned[name]
 
 
 def _last(customer: Customer, rule: Rule) -> int:
@@ -80,4 +98,21 @@ def _last(customer: Customer, rule: Rule) -> int:
     return int(customer.state("orders").last) if of <= PAID else 0
 
 
-ROUNDS: Final[dict[str, Callable[[Turn, Round], None]]] = {ARM: _arm}
+def _schedule(turn: Turn, one: Round) -> None:
+    rule = turn.book.rules.get(one.body["rule"])
+    if rule is not None:
+        fire(turn, rule, one.at)
+    wake_up(turn.customer, turn.moment, turn.effects)
+
+
+def _item(turn: Turn, one: Round) -> None:
+    event = decode(one.body["event"].encode())
+    come(turn, event, by_holding=one.prefix.startswith(HELD))
+    wake_up(turn.customer, turn.moment, turn.effects)
+
+
+ROUNDS: Final[dict[str, Callable[[Turn, Round], None]]] = {
+    ARM: _arm,
+    SCHEDULE: _schedule,
+    ITEM: _item,
+}

@@ -19,7 +19,7 @@ from engine.ids import quarantine_id
 from engine.journal import Example, memory, write
 from engine.peak import LOOK_MS, at_tick
 from engine.records import LETTER, REJECTED, TICK, Record, is_event
-from engine.rounds import PART_MAX, cid_of, reach
+from engine.rounds import PART_MAX, begin_letter, cid_of, reach
 from engine.store import ShardState, Stopped
 from engine.timers import can_wait
 from engine.turn import Turn
@@ -117,6 +117,10 @@ class Run:
                 f"{letter['prev'] or 'none'}, but the last one seen is {last or 'none'}: a letter "
                 "is lost. Restore Redis and the log from the same back-up."
             )
+        if not letter["cid"]:
+            begin_letter(self.moment.book, self.state.rounds, letter)
+            self.state.letters_in[sender] = letter["id"]
+            return
         customer = self.customers[letter["cid"]]
         fate = receive(customer, letter["kind"], letter["body"], self.moment, self.effects)
         self.state.letters_in[sender] = letter["id"]
@@ -149,6 +153,7 @@ class Run:
             if cid in poison:
                 left = write(customer)
                 left.journey.open, left.journey.silent, left.journey.alarm = [], {}, 0
+                left.journey.planned = {}
                 left.example = Example()
                 self._reject(record, "poison_timer", poison[cid], cid)
                 continue
@@ -231,7 +236,7 @@ class Run:
 
 
 def customer_of(record: Record) -> str:
-    """The customer whose state a record needs, "" for none."""
+    """The customer whose state a record needs, "" for none, as with a letter to the shard."""
     if record.key == LETTER:
         return str(orjson.loads(record.value)["cid"])
     return record.key.decode() if is_event(record.key) else ""

@@ -8,7 +8,7 @@ Must live here: the protocol, its values and its errors. Must not: a database's 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -44,6 +44,9 @@ class Position(NamedTuple):
         return b"%d:%d" % self
 
 
+CUSTOMERS: Final = "c\0"  # of a shard's index: everybody known here who did not move away
+
+
 class Round(msgspec.Struct, array_like=True):
     """Something that is to reach many customers of a shard, a part at a time (rounds.py)."""
 
@@ -71,6 +74,8 @@ class ShardState(msgspec.Struct, array_like=True):
     peaks: list[list[int]] = []  # the last of them: from and to log time (ms); see peak.py
     slices: dict[str, Slice] = {}  # of budgets, by ledger and period; see budgets.py
     killed: str = ""  # what the kill switch stopped last; see switches.py
+    schedules: dict[str, int] = {}  # rule and schedule -> till when it is seen to (ms)
+    alarm: int = 0  # when the shard itself has something to do (ms), as its sorted set has it
 
 
 class Prefetched(NamedTuple):

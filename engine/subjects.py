@@ -26,7 +26,7 @@ def subject_of(rule: Rule, customer: Customer, event: Event, timezone: str) -> s
         return "customer"
     if kind == "week" or kind in PERIODS:
         return period(kind, event.at, timezone)
-    if kind == "event":
+    if kind in {"event", "tick"}:
         return event.message_id
     if kind == "cart":
         cart = customer.state("cart")

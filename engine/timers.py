@@ -11,15 +11,27 @@ from typing import Final
 from engine.dues import came
 from engine.journal import Instance
 from engine.requests import claim_again
+from engine.membership import look
+from engine.sequences import stayed_away
 from engine.steps import advance, close
 from engine.triggers import enter, fail
 from engine.turn import Turn
 from rules.book import Book
-from rules.model import DueTrigger, InactiveTrigger, RequestTrigger, Rule
+from rules.model import (
+    DueTrigger,
+    InactiveTrigger,
+    ItemTrigger,
+    RequestTrigger,
+    Rule,
+    ScheduleTrigger,
+    SequenceTrigger,
+)
 
 FIRINGS_MAX: Final = 500
+FIRST: Final = 1_000  # above any rule's priority
 LOWER: Final = 50  # the priority of a rule that says nothing; below it a rule waits at a peak
-Ripe = tuple[int, int, str, str, Instance | Rule]  # due, -priority, rule, subject, what waits
+# due, -priority, rule, subject, what waits: None is the look at what time alone has changed
+Ripe = tuple[int, int, str, str, Instance | Rule | None]
 
 
 def wake(turn: Turn, until: int) -> None:
@@ -32,7 +44,9 @@ def wake(turn: Turn, until: int) -> None:
         if found is None or found[0] > until:
             return
         due, _, _, about, what = found
-        if isinstance(what, Rule):
+        if what is None:
+            look(turn, due)
+        elif isinstance(what, Rule):
             _fire(turn, what, about, due)
         else:
             resume(turn, what)
@@ -49,8 +63,10 @@ def _ripest(turn: Turn) -> Ripe | None:
 
 
 def _all(turn: Turn) -> Iterator[Ripe]:
-    """Every timer of the customer: instances that wait, silences, dates."""
+    """Every timer of the customer: instances that wait, silences, dates, turns planned."""
     rules, journey = turn.book.rules, turn.journey
+    if journey.asked and turn.book.ageing:
+        yield journey.asked, -FIRST, "", "", None
     for instance in journey.open:
         yield (*order_of(turn.book, instance), instance)
     for name, last in journey.silent.items():
@@ -61,9 +77,21 @@ def _all(turn: Turn) -> Iterator[Ripe]:
             yield max(due, journey.met.get(name, 0)), -rule.priority, name, str(last), rule
     for name, dates in journey.dues.items():
         rule = rules.get(name)
-        if rule is not None and isinstance(rule.trigger, DueTrigger):
+        if rule is not None and isinstance(rule.trigger, DueTrigger | SequenceTrigger):
             for thing, due in dates.items():
                 yield due, -rule.priority, name, thing, rule
+    for name, turns in journey.planned.items():
+        rule = rules.get(name)
+        if rule is not None and isinstance(rule.trigger, ScheduleTrigger | ItemTrigger):
+            for subject, due in turns.items():
+                yield due, -rule.priority, name, subject, rule
+
+
+def _turn_came(turn: Turn, rule: str, subject: str) -> None:
+    planned = turn.journey.planned
+    planned[rule].pop(subject)
+    if not planned[rule]:
+        del planned[rule]
 
 
 def can_wait(turn: Turn, until: int) -> bool:
@@ -94,6 +122,10 @@ def _fire(turn: Turn, rule: Rule, about: str, due: int) -> None:
     if isinstance(rule.trigger, InactiveTrigger):
         turn.journey.silent[rule.name] = -int(about)  # this silence has been answered
         turn.journey.met.pop(rule.name, None)
+    elif isinstance(rule.trigger, ScheduleTrigger | ItemTrigger):
+        _turn_came(turn, rule.name, about)
+    elif isinstance(rule.trigger, SequenceTrigger):
+        stayed_away(turn, rule, about)
     try:
         is_date = isinstance(rule.trigger, DueTrigger)
         subject = came(turn, rule, about, due) if is_date else about

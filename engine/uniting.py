@@ -8,6 +8,7 @@ customer: a function here, and a line in UNITED.
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from engine import sequences
 from engine.journal import REACHED_MAX, Instance, Journey, note, noted
 from engine.subjects import concerns
 from rules.book import Book
@@ -25,6 +26,7 @@ def unite(mine: Journey, theirs: Journey, book: Book, log_time: int) -> None:
     _instances(mine, theirs, book)
     for part in UNITED:
         part(mine, theirs)
+    sequences.unite(mine, theirs, book)
     mine.told = 0  # he is no longer as the table has him
     if theirs.alarm:
         mine.arm(theirs.alarm)
@@ -85,6 +87,11 @@ def _limits(mine: Journey, theirs: Journey) -> None:
     _both(mine.reached, theirs.reached, REACHED_MAX)
 
 
+def _planned(mine: Journey, theirs: Journey) -> None:
+    for rule, turns in theirs.planned.items():
+        mine.planned[rule] = {**turns, **mine.planned.get(rule, {})}
+
+
 def _silences(mine: Journey, theirs: Journey) -> None:
     for rule, last in theirs.silent.items():
         mine.silent[rule] = max(last, mine.silent.get(rule, 0), key=abs)
@@ -114,4 +121,5 @@ UNITED: Final[tuple[Callable[[Journey, Journey], None], ...]] = (
     _recent,
     _pauses,
     _dates,
+    _planned,
 )

@@ -6,25 +6,30 @@ Must live here: the indexes and the hash. Must not: parsing, files.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from features.catalog import REGISTRY
 from features.vocabulary import NOT_BY_CUSTOMER
 from rules.model import (
+    EVERYONE,
     PAID,
+    CrossesTrigger,
     DueTrigger,
     EventTrigger,
+    Holder,
     InactiveTrigger,
     ItemTrigger,
     Offer,
     RequestTrigger,
     Rule,
+    ScheduleTrigger,
     Segment,
     SequenceTrigger,
     Shop,
     Trigger,
     Wait,
 )
+from rules.standing import ages, touched, version
 from rules.subjects import ALL_FIELDS, SUBJECTS, Source
 from rules.templates import Templates
 
@@ -84,6 +89,16 @@ class Ears(NamedTuple):
     reached: tuple[Rule, ...] = ()  # rules about an item that it may reach the holders of
     told: tuple[Told, ...] = ()  # fields that rules read and this event may tell
     dated: tuple[Rule, ...] = ()  # rules whose date it may move
+    sorts: tuple[Segment, ...] = ()  # segments it may move him into or out of
+    crossing: tuple[Rule, ...] = ()  # rules whose number it may change
+    held: frozenset[Holder] = frozenset()  # holders that it adds to what no facet keeps
+
+
+_HELD: Final[Mapping[Holder, frozenset[str]]] = {
+    "bought": PAID,
+    "cart": frozenset({"Product Added"}),
+    "viewed": frozenset({"Live Stream Joined"}),
+}
 
 
 def _tells(read: frozenset[str]) -> tuple[Told, ...]:
@@ -95,6 +110,11 @@ def _tells(read: frozenset[str]) -> tuple[Told, ...]:
         if f"{kind}.{field_name}" in read
         for source in known.sources
     )
+
+
+def _audience(rule: Rule) -> str:
+    trigger = rule.trigger
+    return trigger.audience if isinstance(trigger, ScheduleTrigger | ItemTrigger) else ""
 
 
 def _moves(rule: Rule, names: frozenset[str]) -> bool:
@@ -126,6 +146,10 @@ class Book:
     by_kind: Mapping[type[Trigger], tuple[Rule, ...]] = field(default_factory=dict)
     requests: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)  # by placement
     tells: tuple[Told, ...] = ()  # fields of things that its rules read
+    holders: frozenset[Holder] = frozenset()  # where items are held that its rules are about
+    standing: str = ""  # the version of its segments and crossed levels; "" when it has none
+    ageing: tuple[Segment | Rule, ...] = ()  # those of them that time alone may change
+    audiences: frozenset[str] = frozenset()  # segments and tiers that rules reach the members of
     _ears: dict[str, Ears | None] = field(default_factory=dict, compare=False, repr=False)
 
     def ears(self, name: str) -> Ears | None:
@@ -156,13 +180,20 @@ class Book:
         )
         told = tuple(one for one in self.tells if not one[2].events.isdisjoint(names))
         dated = tuple(rule for rule in self.of_kind(DueTrigger) if _moves(rule, names))
-        if not (triggered or silenced or watchers or followed or reached or told or dated):
+        sorts = tuple(one for one in self.segments.values() if touched(one, names))
+        crossing = tuple(rule for rule in self.of_kind(CrossesTrigger) if touched(rule, names))
+        held = frozenset(one for one in self.holders & _HELD.keys() if name in _HELD[one])
+        heard = (
+            *(triggered, silenced, watchers, followed, reached, told, dated, sorts, crossing),
+            held,
+        )
+        if not any(heard):
             return None
         return Ears(
             names, triggered, silenced,
             frozenset(rule.name for rule in watchers),
             frozenset(rule.once_per for rule in watchers),
-            followed, reached, told, dated,
+            followed, reached, told, dated, sorts, crossing, held,
         )  # fmt: skip
 
     def of_kind(self, kind: type[Trigger]) -> tuple[Rule, ...]:
@@ -195,6 +226,8 @@ class Book:
             if isinstance(rule.trigger, RequestTrigger):
                 requests.setdefault(rule.trigger.placement, []).append(rule)
         waiting = [rule for rule in rules.values() if rule.status != "draft"]
+        segments = segments or {}
+        crossing = by_kind.get(CrossesTrigger, [])
         return cls(
             rules=dict(sorted(rules.items())),
             by_event={name: tuple(found) for name, found in sorted(by_event.items())},
@@ -204,11 +237,17 @@ class Book:
             shop=shop,
             offers=offers,
             sources=sources,
-            segments=segments or {},
+            segments=segments,
             templates=templates or Templates(shop),
             by_kind={kind: tuple(found) for kind, found in by_kind.items()},
             requests={name: tuple(found) for name, found in requests.items()},
             tells=_tells(frozenset().union(*(rule.laid for rule in waiting))),
+            holders=frozenset().union(
+                *(rule.trigger.held_in for rule in firing if isinstance(rule.trigger, ItemTrigger))
+            ),
+            standing=version(segments, crossing, sources, shop.timezone),
+            ageing=tuple(one for one in (*segments.values(), *crossing) if ages(one)),
+            audiences=frozenset(_audience(rule) for rule in firing) - {"", EVERYONE},
         )
 
     def only(self, name: str) -> "Book":

@@ -5,6 +5,7 @@ Must live here: the calendar of `at` and `cron`. Must not: whom it reaches, cloc
 
 import datetime as dt
 from bisect import bisect_right
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -41,9 +42,14 @@ def next_firing(trigger: ScheduleTrigger, after: int, zone: ZoneInfo) -> int:
     if not trigger.cron:
         at = bisect_right(trigger.moments, after)
         return trigger.moments[at] if at < len(trigger.moments) else 0
+    return _next(trigger.cron, after, zone)
+
+
+@lru_cache(maxsize=4_096)
+def _next(line: str, after: int, zone: ZoneInfo) -> int:
     start = dt.datetime.fromtimestamp(after / 1_000, zone)
     try:
-        found = next(CronSim(trigger.cron, start))
+        found = next(CronSim(line, start))
     except StopIteration:
         return 0
     return round(found.timestamp() * 1_000)

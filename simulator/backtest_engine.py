@@ -22,6 +22,7 @@ from engine.pipeline import DUE_MAX, Shard
 from engine.records import LETTER, RULES, TICK, Append, Record
 from engine.rounds import PART_MAX, listing, member
 from engine.run import Run
+from engine.schedules import upcoming
 from engine.store import Position, Round
 from engine.stores.memory import MemoryStore
 from features.customer import Customer
@@ -81,7 +82,13 @@ class _Shard(Shard):
 
     @property
     def earliest(self) -> int:
-        """When somebody is due first (ms); 0 for never."""
+        """When somebody is due first (ms), or the shard has something to do; 0 for never."""
+        state = self._state
+        own = state.log_time if state.rounds else upcoming(self._book, state.schedules)
+        return min((due for due in (self._first, own) if due), default=0)
+
+    @property
+    def _first(self) -> int:
         heap, alarms = self._heap, self._alarms
         while heap and alarms.get(heap[0][1]) != heap[0][0]:
             heappop(heap)  # it was set anew since
@@ -98,7 +105,7 @@ class _Shard(Shard):
 
     async def _due(self, until: int) -> list[str]:
         found: list[tuple[int, str]] = []
-        while len(found) < DUE_MAX and 0 < self.earliest <= until:
+        while len(found) < DUE_MAX and 0 < self._first <= until:
             found.append(heappop(self._heap))
         for one in found:
             heappush(self._heap, one)
@@ -148,7 +155,7 @@ class _Shard(Shard):
             if journey.alarm:
                 heappush(self._heap, (journey.alarm, cid))
         gone = mine.identity.erased_at > 0 and is_gone(customer)
-        under = [] if gone else listing(customer)
+        under = [] if gone else listing(customer, self._book)
         if journey.listed != under:
             for name in {*journey.listed, *under}:
                 self._list(member(cid, name), wanted=name in under)

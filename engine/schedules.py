@@ -1,0 +1,128 @@
+"""Schedules: when each rule's firings begin their rounds, and each customer's turn within one.
+
+Must live here: which firings have come, whom one reaches, at which moment of its spread. Must not:
+the calendar (rules/schedules.py), going through customers (rounds.py), firing (timers.py). The
+shard remembers for each schedule the last firing it has seen to; one that a new book brings begins
+with that book: what lies before it does not fire.
+"""
+
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from engine.ids import share
+from engine.membership import meet
+from engine.store import CUSTOMERS, Round, ShardState
+from engine.subjects import subject_at
+from engine.timers import wake
+from engine.triggers import enter, fail
+from engine.turn import Turn
+from rules.book import Book
+from rules.model import EVERYONE, Rule, ScheduleTrigger
+from rules.schedules import next_firing
+
+SCHEDULE: Final = "schedule"
+PLANNED_MAX: Final = 20  # turns to come of one rule at one customer
+
+
+def begun(book: Book, schedules: dict[str, int], at: int) -> dict[str, int]:
+    """What is seen to once `book` is in force from `at` (ms) on: by rule and schedule, till when.
+
+    A rule that stays as it was goes on where it was.
+    """
+    return {key: schedules.get(key, at) for key, _, _ in _of(book)}
+
+
+def _of(book: Book) -> list[tuple[str, Rule, ScheduleTrigger]]:
+    return [
+        (f"{rule.name} {trigger.cron or trigger.moments}", rule, trigger)
+        for rule in book.of_kind(ScheduleTrigger)
+        if isinstance(trigger := rule.trigger, ScheduleTrigger)
+    ]
+
+
+def ripe(book: Book, state: ShardState, until: int) -> list[tuple[int, int, str, str]]:
+    """The firings up to `until` whose rounds are to begin: moment, -priority, rule, schedule.
+
+    A schedule's next firing waits until the round of the one before it has ended.
+    """
+    if not state.schedules:
+        return []
+    under_way = {one.body["rule"] for one in state.rounds if one.kind == SCHEDULE}
+    zone = book.shop.zone
+    return sorted(
+        (due, -rule.priority, rule.name, key)
+        for key, rule, trigger in _of(book)
+        if rule.name not in under_way
+        and key in state.schedules
+        and 0 < (due := next_firing(trigger, state.schedules[key], zone)) <= until
+    )
+
+
+def begin(book: Book, state: ShardState, until: int) -> None:
+    """Begin the rounds of the firings that have come by `until` (ms)."""
+    for due, _, name, key in ripe(book, state, until):
+        state.schedules[key] = due
+        state.rounds.append(Round(SCHEDULE, CUSTOMERS, due, {"rule": name}))
+
+
+def upcoming(book: Book, schedules: dict[str, int]) -> int:
+    """When the next firing is (ms), 0 for never."""
+    zone = book.shop.zone
+    found = (
+        next_firing(trigger, schedules[key], zone)
+        for key, _, trigger in _of(book)
+        if key in schedules
+    )
+    return min((due for due in found if due), default=0)
+
+
+def fire(turn: Turn, rule: Rule, at: int) -> None:
+    """A rule's firing at `at` (ms) comes to this customer: his turn, if he is of its audience."""
+    trigger = rule.trigger
+    if not isinstance(trigger, ScheduleTrigger):
+        return
+    wake(turn, at)  # what was due before it comes before it
+    try:
+        turn.about(rule)
+        if within(turn, trigger.audience, at) and turn.holds(trigger.condition, None, at):
+            plan(turn, rule, subject_at(rule, str(at), at, turn.zone), at, trigger.spread_ms)
+    except Exception as error:  # noqa: BLE001 - a rule's fault is that rule's alone
+        fail(turn, rule, "", at, error)
+
+
+def plan(turn: Turn, rule: Rule, subject: str, at: int, spread_ms: int) -> None:
+    """His turn comes within `spread_ms` of `at`, always at the same moment of it."""
+    planned = turn.journey.planned.get(rule.name, {})
+    if len(planned) >= PLANNED_MAX:
+        enter(turn, rule, subject, at)  # at once, rather than not at all
+        return
+    turn.journey.planned[rule.name] = planned
+    lot = share("spread", rule.name, rule.run, subject, str(at), turn.birth)
+    due = planned.setdefault(subject, at + int(lot * spread_ms))
+    turn.journey.arm(due)
+
+
+def within(turn: Turn, audience: str, at: int) -> bool:
+    """Whether the customer is of an audience at `at` (ms): a segment, or one tier of one."""
+    if audience == EVERYONE:
+        return True
+    name, _, wanted = audience.partition(".")
+    meet(turn, at)
+    found = turn.journey.inside.get(name, "")
+    if not found and turn.moment.presets:  # an example's values are so from the beginning
+        segment = turn.book.segments.get(name)
+        tiers = segment.tiers if segment else ()
+        found = next((tier.name for tier in tiers if turn.holds(tier.condition, None, at)), "")
+    return found == wanted if wanted else bool(found)
+
+
+def firings(rule: Rule, since: int, until: int, zone: ZoneInfo) -> list[int]:
+    """The moments (ms) from `since` up to `until` at which a rule's schedule fires."""
+    trigger, found = rule.trigger, []
+    at = since - 1
+    while isinstance(trigger, ScheduleTrigger):
+        at = next_firing(trigger, at, zone)
+        if not at or at > until:
+            break
+        found.append(at)
+    return found
