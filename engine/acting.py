@@ -44,7 +44,7 @@ def act(turn: Turn, rule: Rule, instance: Instance, step: Act, split: str = "") 
         turn.effects.decisions.append(decision_row(case, step.step, held=reason, split=split))
         return False
     turn.effects.decisions.append(decision_row(case, step.step, actions=actions or [], split=split))
-    count(case, actions or ())
+    count(turn, rule.purpose, actions or (), case.at)
     do(case, actions or ())
     return True
 

@@ -8,12 +8,16 @@ finds the cap spent. An offer's `limit` is counted alike, by coupon.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from engine.case import Case
 from engine.effects import Row
 from engine.journal import REACHED_MAX
 from engine.subjects import period
-from rules.model import Cap, Coupon, Rate
+from engine.turn import Turn
+from rules.model import PURPOSES, Coupon, Rate
+
+KINDS_MAX: Final = 64  # of what is counted of one customer; the one that was longest ago goes
 
 
 def spent(rate: Rate, times: Sequence[int], at: int, zone: str) -> bool:
@@ -30,12 +34,11 @@ def spent(rate: Rate, times: Sequence[int], at: int, zone: str) -> bool:
 
 def capped(case: Case) -> str:
     """The gate: each message keeps the channels whose caps have room."""
-    caps = case.turn.book.shop.caps
-    if not caps:
+    if not case.turn.book.shop.caps:
         return ""
     sent: list[str] = []  # by the messages of this act before
     for message in case.messages():
-        ways = [via for via in case.allowed(message) if not _full(case, caps, via, sent)]
+        ways = uncapped(case.turn, case.rule.purpose, case.allowed(message), case.at, sent)
         if not ways and not message.optional:
             return "cap"
         case.ways[message.name] = ways
@@ -43,17 +46,23 @@ def capped(case: Case) -> str:
     return ""
 
 
-def _full(case: Case, caps: Iterable[Cap], via: str, sent: Sequence[str]) -> bool:
-    purpose, reached = case.rule.purpose, case.turn.journey.reached
-    for cap in caps:
+def uncapped(
+    turn: Turn, purpose: str, via: Iterable[str], at: int, sent: Sequence[str] = ()
+) -> list[str]:
+    """The channels whose caps have room for a message of this purpose; `sent` go before it."""
+    return [way for way in via if not _full(turn, purpose, way, at, sent)]
+
+
+def _full(turn: Turn, purpose: str, via: str, at: int, sent: Sequence[str]) -> bool:
+    for cap in turn.book.shop.caps:
         if cap.purpose not in {"", purpose} or cap.via not in {"", via}:
             continue
-        times = [case.at for way in sent if cap.via in {"", way}]
-        for way, at in reached.items():
-            of, _, channel = way.partition(":")
-            if of != "offer" and cap.purpose in {"", of} and cap.via in {"", channel}:
-                times += at
-        if _used_up(case, cap.limit, times):
+        times = [at for way in sent if cap.via in {"", way}]
+        for key, known in turn.journey.reached.items():
+            of, _, way = key.partition(":")
+            if of in PURPOSES and cap.purpose in {"", of} and cap.via in {"", way}:
+                times += known
+        if _used_up(turn, cap.limit, times, at):
             return True
     return False
 
@@ -71,29 +80,44 @@ def limited(case: Case) -> str:
         times = given.setdefault(
             offer.name, list(case.turn.journey.reached.get(f"offer:{offer.name}", ()))
         )
-        if any(_used_up(case, rate, times) for rate in offer.limits):
+        if any(_used_up(case.turn, rate, times, case.at) for rate in offer.limits):
             return "limit"
         times.append(case.at)
     return ""
 
 
-def _used_up(case: Case, rate: Rate, times: Sequence[int]) -> bool:
+def again(turn: Turn, what: str, rates: Sequence[Rate], at: int) -> bool:
+    """Whether the customer may have this once more; then it counts.
+
+    For what comes to him by another's decision: `referrer:<rule>` and its referrer's limits.
+    """
+    times = turn.journey.reached.get(what, [])
+    if any(_used_up(turn, rate, times, at) for rate in rates):
+        return False
+    if rates:
+        _note(turn, what, at)
+    return True
+
+
+def _used_up(turn: Turn, rate: Rate, times: Sequence[int], at: int) -> bool:
     rate = Rate(min(rate.count, REACHED_MAX), rate.per_ms, rate.calendar)
-    return spent(rate, times, case.at, case.turn.zone)
+    return spent(rate, times, at, turn.zone)
 
 
-def count(case: Case, rows: Iterable[Row]) -> None:
-    """These actions are done: the messages and coupons among them count from now on."""
-    book, reached = case.turn.book, case.turn.journey.reached
+def count(turn: Turn, purpose: str, rows: Iterable[Row], at: int) -> None:
+    """These actions come to the customer: the messages and coupons among them count from now on."""
+    book = turn.book
     for row in rows:
         if row.get("to") != "customer":
             continue
         if row["kind"] == "notify" and book.shop.caps:
-            way = f"{case.rule.purpose}:{row['channel']}"
-        elif row["kind"] == "coupon" and row["offer"] in book.offers:
-            if not book.offers[row["offer"]].limits:
-                continue
-            way = f"offer:{row['offer']}"
-        else:
-            continue
-        reached[way] = sorted([*reached.get(way, ()), case.at])[-REACHED_MAX:]
+            _note(turn, f"{purpose}:{row['channel']}", at)
+        elif row["kind"] == "coupon" and (offer := book.offers.get(row["offer"])) and offer.limits:
+            _note(turn, f"offer:{offer.name}", at)
+
+
+def _note(turn: Turn, what: str, at: int) -> None:
+    reached = turn.journey.reached
+    reached[what] = sorted([*reached.get(what, ()), at])[-REACHED_MAX:]
+    if len(reached) > KINDS_MAX:
+        del reached[min(reached, key=lambda key: (reached[key][-1], key))]

@@ -15,6 +15,7 @@ from typing import Final
 
 from rules.book import Book
 from rules.campaigns import campaign
+from rules.ceilings import without_ceiling
 from rules.document import Node, documents
 from rules.errors import BadText, RuleError, RuleErrors, format_errors, near
 from rules.model import Offer, Rule, Segment, Shop
@@ -154,6 +155,7 @@ class _Load:
             for rule in list(rules.values()):
                 laid = self._names(rule, templates, near_by.about(rule.once_per).scope)
                 rules[rule.name] = replace(rule, laid=rule.laid | laid)
+        self.errors += without_ceiling(rules, offers, own)
         if self.errors:
             raise RuleErrors(self.errors)
         return Book.of(rules, own, offers, dict(self.sources), segments, templates)
