@@ -41,7 +41,7 @@ ACTIONS: Final[Mapping[str, Kind]] = {
     "audience": Kind(
         people.AUDIENCE, people.audience, "fill an ad platform's audience", "audience"
     ),
-    "recommend": Kind(people.RECOMMEND, people.recommend, "choose products", "kind"),
+    "recommend": Kind(people.RECOMMEND, people.recommend, "choose products", "how"),
     "task": Kind(people.TASK, people.task, "something for a person to do", "team"),
     "alert": Kind(messages.ALERT, messages.alert, "tell the merchant or a team", "to"),
     "pause": Kind(people.PAUSE, people.pause, "hold back a purpose for a while", "purpose"),

@@ -14,7 +14,10 @@ from rules.reading import Reader
 from rules.surroundings import Surroundings
 from rules.values import duration
 
-KINDS: Final = ("for_you", "similar", "together", "trending", "viewed")
+KINDS: Final = (
+    *("for_you", "viewed", "recent", "cart", "favourites", "category"),
+    *("similar", "together", "trending"),
+)
 PRIORITIES: Final = ("low", "normal", "high", "urgent")
 SHOWN_MAX: Final = 50
 
@@ -38,7 +41,7 @@ RECOMMEND: Final = Form(
     "recommend",
     "recommend",
     {
-        "kind": Key("name", f"how they are chosen: {', '.join(KINDS)}", needed=True),
+        "kind": Key("/".join(KINDS), "how they are chosen", needed=True),
         "n": Key("whole", "how many (4)"),
     },
     meant={"count": "n", "number": "n"},
@@ -91,7 +94,9 @@ def audience(reader: Reader, node: Node, near_by: Surroundings, beside: Beside) 
 def recommend(reader: Reader, node: Node, near_by: Surroundings, beside: Beside) -> Action:  # noqa: ARG001
     """`recommend: {kind, n}`."""
     found = reader.fields(node, RECOMMEND)
-    kind = word(reader, found, "kind", "a way to recommend")
+    kind = KINDS[0]
+    if "kind" in found:
+        kind = reader.choice(found["kind"], "way to recommend", KINDS, "recommend")
     many = reader.number(found["n"], "n", 1, SHOWN_MAX) if "n" in found else 4
     return Recommend(
         beside.name or f"recommend:{kind}", kind, many, beside.condition, beside.optional

@@ -29,12 +29,14 @@ from rules.model import (
     Wait,
 )
 from rules.scope import Scope
+from rules.subjects import ALL_FIELDS
 from rules.values import Constant, Lookup, Value
 
 COUPON_NAMES: Final = (
     *("code", "offer", "title", "off", "off_kind", "over", "most", "expires_at"),
 )
 POINTS_NAMES: Final = ("points", "expires_at", "reason")
+MERCHANT: Final = "merchant"
 ITEMS: Final = "items"  # what recommend chose
 Told = Notify | Show | Alert
 
@@ -56,7 +58,16 @@ def expressions(thing: Any) -> Iterator[Expr]:
 
 def laid_over(thing: Any) -> frozenset[str]:
     """The names a rule reads that are no features of the catalog: the engine lays them over."""
-    return frozenset().union(*(one.laid for one in expressions(thing)))
+    found = frozenset[str]().union(*(one.laid for one in expressions(thing)))
+    return found | _merchant(thing) if isinstance(thing, Rule) else found
+
+
+def _merchant(rule: Rule) -> frozenset[str]:
+    """Who tells the merchant something must know whose the rule's subject is."""
+    name = f"{rule.once_per}.merchant_id"
+    acts = (step for step in rule.steps if isinstance(step, Act))
+    tells = any(getattr(one, "to", "") == MERCHANT for step in acts for one in step.actions)
+    return frozenset({name}) if tells and name in ALL_FIELDS else frozenset()
 
 
 def after_waits(steps: tuple[Step, ...]) -> frozenset[int]:

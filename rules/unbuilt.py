@@ -16,14 +16,16 @@ from rules.scope import Kind
 
 UNBUILT: Final = frozenset((
     *("rule.digest", "limit.referrer"),
-    *("when.request", "inactive.if", "inactive.looked"),
+    *("when.sequence", "when.enters", "when.leaves", "when.crosses"),
+    *("schedule.at", "when.cron", "when.item", "when.request", "inactive.if", "inactive.looked"),
+    "once_per.tick",
     *("do.alert", "do.task", "do.webhook"),
     *("recommend.similar", "recommend.together", "recommend.trending"),
     *("coupon.to", "notify.to", "points.to", "emit.to"),
     *("offer.codes", "offer.stacks"),
     *("shop.approval",),
     *("held.risk", "held.priority"),
-    "given.request",
+    *("given.request", "name.segment"),
     *("name.risk.abuse", "name.uplift.coupon", "name.uplift.visit", "name.churn.risk"),
 ))  # fmt: skip
 

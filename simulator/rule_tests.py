@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from engine.decide import decide, next_alarm, wake_up
+from engine.decide import decide, next_alarm, receive, wake_up
 from engine.effects import Effects, Moment, Settings
 from engine.journal import REGISTRY
 from engine.ledger import Purse
 from features.customer import Customer
 from features.events import parse
 from features.values import BadEvent
+from rules.actions import ACTIONS
 from rules.book import Book
 from rules.model import Example, Expectation, Rule
 
@@ -104,6 +105,14 @@ def _rows(book: Book, example: Example) -> list[Row]:
             if not due or due > time:
                 return
             wake_up(customer, moment(due), effects)
+            take_letters(due)
+
+    def take_letters(time: int) -> None:
+        """What the customer's own rules emit comes back to him."""
+        while effects.letters:
+            letter = effects.letters.pop(0)
+            if letter.kind == "event" and letter.cid == customer.cid:
+                receive(customer, letter.kind, letter.body, moment(time), effects)
 
     for number, (offset_ms, properties) in given:
         at = example.start + offset_ms
@@ -112,6 +121,7 @@ def _rows(book: Book, example: Example) -> list[Row]:
         offset += 1
         wait_for(at)
         decide(customer, _event(properties, number, at), moment(at), effects)
+        take_letters(at)
     wait_for(until)
     return effects.decisions
 
@@ -159,7 +169,7 @@ def _acts(row: Row, expected: Expectation) -> bool:
 
 def _names(row: Row) -> list[tuple[str, str]]:
     return [
-        (action["kind"], action.get("offer") or action["template"]) for action in row["actions"]
+        (action["kind"], str(action[ACTIONS[action["kind"]].named])) for action in row["actions"]
     ]
 
 

@@ -10,6 +10,7 @@ import pytest
 from features import catalog
 from rules import model
 from rules.actions import ACTIONS
+from rules.actions_people import KINDS
 from rules.book import Book
 from rules.document import Fields, Items, Node, Text, documents
 from rules.errors import RuleErrors
@@ -124,7 +125,9 @@ def test_the_steps_and_actions_are_typed():
 
 
 def test_a_rule_says_which_names_must_be_laid_over():
-    assert rule("ship-delay").laid == {"order.promised_ship_at", "order.shipped", "order.total"}
+    assert rule("ship-delay").laid == {
+        *("order.promised_ship_at", "order.shipped", "order.total", "order.merchant_id")
+    }
     for one in BOOK.rules.values():
         assert one.laid == laid_over(one)
         assert one.laid <= {
@@ -156,6 +159,7 @@ def test_what_is_not_built_names_what_there_is():
     known |= {f"once_per.{name}" for name in ONCE_PER} | {f"name.{name}" for name in TO_COME}
     known |= {"name.arrived", "name.segment", "name.subject", "schedule.at", "guard.wait"}
     known |= {f"{name}.if" for name in COMPANIONS}
+    known |= {f"recommend.{kind}" for kind in KINDS}
     looked = ("inactive", "wait", *ACTIONS)
     assert known | {f"{name}.looked" for name in looked} >= UNBUILT
 
