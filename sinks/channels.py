@@ -10,7 +10,7 @@ repeat and on every channel, so that a receiver who honours it sends once.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 import orjson
@@ -43,7 +43,7 @@ class Message:
     book: str = ""  # the version of the rules it was decided under: its template is of that one
     reads: dict[str, Any] = field(default_factory=dict)  # what its template reads of the customer
     made: dict[str, Any] = field(default_factory=dict)  # what the decision's other actions made
-    quiet: tuple[int, int] | None = None  # minutes of the shop's day between which it must not go
+    quiet: tuple[int, int, Literal["defer", "drop"]] | None = None  # as rules.shape_shop.Quiet
     next: tuple[str, ...] = ()  # channels to try after this one
     sole: bool = False  # nothing else tells the customer of the decision's coupons
     hop: int = 0  # how often it was put off, or handed to its next channel
@@ -205,7 +205,7 @@ def _message(decision: Mapping[str, Any], action: Mapping[str, Any], *, sole: bo
         book=decision.get("version", ""),
         reads=action.get("reads") or {},
         made=_made(others),
-        quiet=(quiet[0], quiet[1]) if quiet else None,
+        quiet=tuple(quiet) if quiet else None,
         next=tuple(via[1:]),
         sole=sole and not action.get("optional"),
     )

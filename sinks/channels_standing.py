@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import orjson
 from redis.asyncio import Redis
 
+from engine import switches
 from engine.erasure import tombstone
 from engine.journal import REGISTRY, memory
 from engine.shards import partition
@@ -47,6 +48,7 @@ class Standing:
         self._secret = secret
         self._waiting: list[tuple[Message, asyncio.Future[Stands]]] = []
         self._asking: asyncio.Task[None] | None = None
+        self._stopped: tuple[str, ...] = ()
         self._shop = Shop()
         self._shop_of = b""  # the rules' version that it is of
 
@@ -71,8 +73,8 @@ class Standing:
             for message, answer in asked:
                 if not answer.done():
                     customer = found[message.cid]
-                    against = reason_against(message, customer, self._shop)
-                    answer.set_result(Stands(against, customer.state("language").code))
+                    why = self._killed(message) or reason_against(message, customer, self._shop)
+                    answer.set_result(Stands(why, customer.state("language").code))
         self._asking = None
 
     async def customers(self, cids: Iterable[str]) -> dict[str, Customer]:
@@ -103,9 +105,17 @@ class Standing:
             found |= dict(zip(names, (blob or stone for blob, stone in pairs), strict=True))
         return found
 
+    def _killed(self, message: Message) -> str:
+        stopped = switches.is_killed(self._stopped, message.rule, message.purpose)
+        return "killed" if stopped else ""
+
     async def _read_shop(self) -> None:
-        """The shop's way of consent, of the rules that are wanted now."""
-        wanted = await self._redis.get(RULES_WANTED) or b""
+        """What the kill switch stops, and the shop's way of consent by the rules wanted now."""
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.get(RULES_WANTED)
+        pipe.get(switches.WANTED)
+        wanted, stopped = await pipe.execute()
+        self._stopped, wanted = switches.read(stopped), wanted or b""
         if wanted == self._shop_of:
             return
         body = await self._redis.get(f"laike:rules:{wanted.decode()}")

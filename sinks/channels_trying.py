@@ -8,7 +8,7 @@ What comes of a message, each thing told once and together with what follows fro
     sent
     failed, and handed to its next channel where it has one: `bounced`, `consent`, `no address`,
         `template: ..`, what the receiver refuses or breaks on
-    failed for good, whatever other channels there are: `erased`, `expired`, `quiet`
+    failed for good, whatever other channels there are: `erased`, `expired`, `killed`, `quiet`
     put off: it is inside quiet hours, or the receiver wants this one message later
 """
 
@@ -29,7 +29,7 @@ from sinks.rows import Row
 AT_ONCE = 16  # sends to one channel
 TRIES_MIN = 12  # before a message that its receiver refuses while taking others is given up
 REST_SECONDS_MAX = 3_600.0
-ENDS = frozenset(("erased", "expired", "quiet"))  # of the message, not of a channel
+ENDS = frozenset(("erased", "expired", "killed", "quiet"))  # of the message, not of a channel
 
 
 @dataclass(frozen=True)
@@ -95,11 +95,12 @@ class Trying:
             return self._failed(message, stands.against)
         try:
             now = self._now(message)
-            resumes = 0 if self.record_clock else await self.rendering.quiet_until(message, now)
-            if resumes > message.not_after:
+            ends = now if self.record_clock else await self.rendering.quiet_until(message, now)
+            dropped = message.quiet is not None and message.quiet[2] == "drop"
+            if ends > now and (dropped or ends > message.not_after):
                 return self._failed(message, "quiet")
-            if resumes:
-                return Settled(None, message.later(resumes))
+            if ends > now:
+                return Settled(None, message.later(ends))
             made = await self.rendering.made(message, stands.language)
         except CannotRender as wrong:
             return self._failed(message, f"template: {wrong}")

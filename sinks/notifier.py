@@ -44,6 +44,8 @@ class AppriseChannel:
     def __init__(self, url: str, *, private: bool = False, allow: tuple[str, ...] = ()) -> None:
         import apprise  # noqa: PLC0415 - see above
 
+        _log.propagate = False  # its lines quote addresses; what they tell is read here
+        _log.addHandler(_HEARD)
         self._library: Any = apprise
         self._asset = apprise.AppriseAsset(
             app_id="laike", app_desc="", app_url="", http_redirects=False, async_mode=False
@@ -58,8 +60,6 @@ class AppriseChannel:
             raise RefusedAddressError(f"{schema}://: Apprise cannot read the rest of this URL")
         if service is not None and _is_hosted(service):
             check_host(service.host, allow)
-        _log.propagate = False  # its lines quote addresses; what they tell is read here
-        _log.addHandler(_HEARD)
 
     async def close(self) -> None:
         """Nothing is held between messages."""

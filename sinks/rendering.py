@@ -11,13 +11,13 @@ decided, and `shop.name`. Rules without any template leave the words to the rece
 import asyncio
 from collections import OrderedDict
 from dataclasses import replace
-from datetime import datetime, timedelta
 from html import unescape
 from typing import Any, Final
 
 import orjson
 from redis.asyncio import Redis
 
+from engine.quiet import release
 from rules.book import Book
 from rules.errors import RuleErrors
 from rules.load import book_from_sources
@@ -44,10 +44,13 @@ class Rendering:
         return rendered(message, book, language)
 
     async def quiet_until(self, message: Message, now: int) -> int:
-        """When the quiet hours end that `now` lies in (ms), 0 outside of any."""
-        if message.quiet is None:
-            return 0
-        return quiet_end(Quiet(*message.quiet), now, await self._book(message.book))
+        """When the quiet ends that `now` lies in (ms); `now` itself outside of any."""
+        marketing = message.purpose == "marketing"
+        if message.quiet is None and not marketing:
+            return now
+        shop = (await self._book(message.book)).shop
+        hours = Quiet(*message.quiet) if message.quiet else None
+        return release(hours, shop.closing_days if marketing else frozenset(), now, shop)
 
     async def _book(self, version: str) -> Book:
         """The texts, offers and shop of this version; empty where Redis does not have it."""
@@ -77,7 +80,7 @@ def rendered(message: Message, book: Book, language: str) -> Message:
     templates = book.templates
     if not templates.texts:
         return message
-    names = context(message, book)
+    names, language = context(message, book), language or book.shop.languages[0]
     spoken = templates.place(message.template, message.via, language)[2]
     text = templates.render(message.template, message.via, language, names)
     subject = ""
@@ -98,15 +101,3 @@ def _titled(thing: Any, book: Book) -> Any:
     """A coupon with its offer's title."""
     offer = book.offers.get(thing.get("offer", "")) if isinstance(thing, dict) else None
     return {"title": offer.title or offer.name, **thing} if offer else thing
-
-
-def quiet_end(quiet: Quiet, now: int, book: Book) -> int:
-    """When these quiet hours end (ms), 0 when `now` (ms) is not in them."""
-    local = datetime.fromtimestamp(now / 1000, book.shop.zone)
-    minute = local.hour * 60 + local.minute
-    if not quiet.holds(minute):
-        return 0
-    end = local.replace(hour=quiet.ends // 60, minute=quiet.ends % 60, second=0, microsecond=0)
-    if quiet.ends <= minute:
-        end += timedelta(days=1)
-    return int(end.timestamp() * 1000)

@@ -4,8 +4,9 @@ Must live here: the mail, the conversation, what an answer means. Must not: wher
 (addresses.py), retries and cursors. The standard library's client in a thread, a connection a mail.
 
 SMTP knows no idempotency: a crash between the server's yes and our note of it sends the mail again.
-Its Message-ID is the message's key, the same at every repeat, so that whoever joins mails by it
-shows one. The connection goes to the very address that was checked, under the server's own name.
+Its Message-ID is of the decision and the action, the same at every repeat, so that whoever joins
+mails by it shows one. The connection goes to the very address that was checked, under the server's
+own name.
 
     2xx             sent
     4xx             about this mail (a grey list, a full mailbox): put off alone, a minute or more
@@ -26,9 +27,9 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
+from hashlib import blake2b
 from html import unescape
 from typing import Any, Final, Literal
-from urllib.parse import quote
 
 import msgspec
 
@@ -183,13 +184,14 @@ def mail_of(message: Message, sender: Address) -> EmailMessage:
     mail["To"] = Address(addr_spec=message.to)
     mail["Subject"] = " ".join((message.subject or _first_words(message.text)).split())
     mail["Date"] = format_datetime(datetime.fromtimestamp(message.log_time / 1000, UTC))
-    mail["Message-ID"] = f"<{quote(message.key, safe='')}@{sender.domain}>"
+    action = blake2b(message.action.encode(), digest_size=6).hexdigest()
+    mail["Message-ID"] = f"<{message.decision_id}.{action}@{sender.domain}>"
     mail["Auto-Submitted"] = "auto-generated"
-    if message.language:
-        mail["Content-Language"] = message.language
     markup = bool(_TAGS.search(message.text))
     text = message.text if markup else unescape(message.text)
     mail.set_content(text, subtype="html" if markup else "plain")
+    if message.language:
+        mail["Content-Language"] = message.language
     return mail
 
 
