@@ -11,6 +11,8 @@ FAILED: dict[str, tuple[str, ...]] = {
     "api.processes": ("PartFailed",),
     "api.up_lock": ("FolderInUse",),
     "api.up_folder": ("FolderError",),
+    "api.cli_rules_explain": ("NoDecisionError",),
+    "api.cli_rules_publish": ("PublishError",),
     "api.access.accounts": ("AccountError",),
     "api.access.passwords": ("WeakPassword",),
     "engine.audit": ("AuditBroken",),

@@ -60,7 +60,8 @@ def rules_backtest(
     raise typer.Exit(
         backtest(
             path, file, data, (start, end), rule or [],
-            mapping=mapping, window_ms=round((within or WEEK_S) * 1_000), html=html, png=png, as_json=as_json,
+            mapping=mapping, window_ms=round((within or WEEK_S) * 1_000), html=html, png=png,
+            as_json=as_json,
         )
     )  # fmt: skip
 
@@ -86,3 +87,67 @@ def rules_diff(
     raise typer.Exit(
         diff(old, new, file, data, (start, end), rule or [], mapping=mapping, as_json=as_json)
     )
+
+
+@rules.command("explain")
+def rules_explain(
+    decision_id: Annotated[str, typer.Argument(help="A decision's id, or its first letters.")],
+    data: DataOption = HERE,
+    zone: Annotated[str, typer.Option(help="The zone of times.")] = "Asia/Shanghai",
+    as_json: JsonOption = False,
+) -> None:
+    """Say one decision in words: what it read, which gates it passed, what came of it.
+
+    Example: laike rules explain 5f0c9ab34d
+    """
+    from api.cli_rules_explain import explain
+
+    raise typer.Exit(explain(decision_id, data, zone, as_json))
+
+
+@rules.command("why")
+def rules_why(
+    rule: Annotated[str, typer.Argument(help="A rule in force.")],
+    customer: Annotated[str, typer.Argument(help="u:alice, a:visitor-1, or alice for a user.")],
+    at: Annotated[str | None, typer.Option(metavar="TIME", help="As of then; else now.")] = None,
+    data: DataOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask why a rule acts for a customer or does not: each condition, each gate, and what is near.
+
+    Example: laike rules why cart-rescue alice
+    """
+    from api.cli_rules_why import why
+
+    raise typer.Exit(why(rule, customer, at, data, as_json))
+
+
+@rules.command("publish")
+def rules_publish(
+    path: Annotated[Path | None, typer.Argument(help="A folder of rule files.")] = None,
+    rollback: Annotated[
+        str | None, typer.Option(metavar="HASH", help="Instead: a version published before.")
+    ] = None,
+    data: DataOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Have a folder's rules decide from now on, or those of an earlier version again.
+
+    Example: laike rules publish rules; laike rules publish --rollback 5f0c9ab3
+    """
+    from api.cli_rules_publish import publish
+
+    if (path is None) == (rollback is None):
+        raise typer.BadParameter("either a folder or --rollback HASH", param_hint="path")
+    raise typer.Exit(publish(path, rollback or "", data, as_json))
+
+
+@rules.command("versions")
+def rules_versions(data: DataOption = HERE, as_json: JsonOption = False) -> None:
+    """List what was published, by whom and when; the version in force is marked.
+
+    Example: laike rules versions
+    """
+    from api.cli_rules_publish import versions
+
+    raise typer.Exit(versions(data, as_json))

@@ -20,6 +20,7 @@ from sinks.relay_tables import publish_rules
 
 WANTED: Final = "laike:rules:wanted"
 BODY: Final = "laike:rules:"
+HASH_LENGTH: Final = 64
 APPROVAL: Final = "laike:access:approval"
 TWO_PEOPLE: Final = "two-people"
 
