@@ -23,7 +23,7 @@ from engine.ledger import Purse
 from engine.measures import MEASURES
 from engine.outbox import entry, letters
 from engine.records import KILL, RULES, TICK, VERSIONS, Record
-from engine.rounds import PART_MAX, PARTS_MAX, begin_arming, cid_of, listing, member
+from engine.rounds import ARM, PART_MAX, PARTS_MAX, begin_arming, cid_of, listing, member
 from engine.run import Run, customer_of
 from engine.schedules import SCHEDULE, begin, begun, ripe, upcoming
 from engine.store import Commit, Fenced, Position, Round, ShardState, Stopped, Store, StoreAway
@@ -203,11 +203,12 @@ class Shard:
 
     async def _go_round(self, run: Run, record: Record, poison: dict[int | str, str]) -> bool:
         """Go on with the rounds as far as one commit may go; False when somebody broke us."""
-        reached = 0
+        reached, lists = 0, False
         for _ in range(ROUNDS_MAX):
-            if not run.state.rounds or reached >= PART_MAX:
+            if not run.state.rounds or reached >= PART_MAX or lists:
                 break
             members = await self._listed(run.state.rounds[0])
+            lists = run.state.rounds[0].kind == ARM  # the next one is to find what it lists
             new = [cid for name in members if (cid := cid_of(name)) not in run.customers]
             run.customers |= await self._customers(new)
             if not run.go_round(record, members, poison):
