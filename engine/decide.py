@@ -94,6 +94,9 @@ def _take(customer: Customer, event: Event, moment: Moment, effects: Effects) ->
             held.append(row)
         effects.fact(table, {**row, "cid": customer.cid, "version": moment.offset})
 
+    standing = moment.book.standing
+    if standing and memory(customer).journey.settled != standing:
+        meet(Turn(customer, moment, effects), event.at)
     catalog.apply(customer, event, emit)
     if event.source == OURS and not answer(customer, event, moment, effects):
         return paid

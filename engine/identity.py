@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from engine import membership
 from engine.effects import Effects, Letter, Moment
 from engine.erasure import ask
 from engine.ids import event_hash
@@ -57,6 +58,7 @@ def receive_claim(
     blob = base64.b64encode(customer.encode()).decode()
     state = {"from": customer.cid, "path": [customer.cid], "at": body["at"], "blob": blob}
     effects.letters.append(Letter(body["by"], "state", state, moment.offset))
+    membership.leave(customer, body["at"], moment, effects)
     customer.clear()
     left = write(customer)
     left.identity = Identity(
@@ -123,6 +125,7 @@ def _unite(customer: Customer, body: dict[str, Any], moment: Moment, effects: Ef
         mine.example = left.example
     if mine.example.deadline:
         mine.journey.arm(mine.example.deadline)
+    membership.unite(customer, left.journey, body["at"], moment, effects)
     for alias in aliases:
         row = {"alias": alias, "cid": customer.cid, "linked_at": body["at"]}
         effects.fact("identities", {**row, "version": moment.log_time})

@@ -11,7 +11,7 @@ from engine.effects import LATE_EVENT_MS
 from engine.ids import instance_key
 from engine.journal import COUNTED_SUBJECTS_MAX, FIRED_MAX, OPEN_MAX, Instance, Journey
 from engine.steps import advance, close
-from engine.subjects import subject_of
+from engine.subjects import subject_at, subject_of
 from engine.turn import Turn
 from features.events import Event
 from rules.model import EventTrigger, Rule, Wait
@@ -34,6 +34,20 @@ def heard(turn: Turn, rule: Rule, event: Event) -> None:
             enter(turn, rule, subject, event.at, event)
     except Exception as error:  # noqa: BLE001 - a rule's fault is that rule's alone
         fail(turn, rule, "", event.at, error)
+
+
+def pull(turn: Turn, rule: Rule, at: int, event: Event | None = None) -> None:
+    """What a rule waits for came about at `at` (ms), by an event or by time."""
+    trigger, subject = rule.trigger, None
+    try:
+        if event is not None and rule.once_per != "tick":
+            subject = subject_of(rule, turn.customer, event, turn.zone)
+        subject = subject or subject_at(rule, "", at, turn.zone)
+        turn.about(rule, subject)
+        if turn.holds(trigger.condition, event, at):
+            enter(turn, rule, subject, at, event)
+    except Exception as error:  # noqa: BLE001 - a rule's fault is that rule's alone
+        fail(turn, rule, subject or "", at, error)
 
 
 def _counted(turn: Turn, rule: Rule, trigger: EventTrigger, subject: str, at: int) -> bool:
