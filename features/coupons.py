@@ -159,6 +159,14 @@ def _voided(coupons: Coupons, event: Event, emit: Emit) -> None:
     void(coupons, code, event.at, emit)
 
 
+def _unsent(coupons: Coupons, event: Event, emit: Emit) -> None:
+    """The one message that told him of these could not be sent: nobody has them."""
+    codes = event.properties.get("coupons")
+    for code in codes if isinstance(codes, list) else ():
+        if isinstance(code, str):
+            void(coupons, short(code), event.at, emit)
+
+
 def _of_order(coupons: Coupons, event: Event) -> list[tuple[str, Coupon]]:
     order = short(event.properties.get("order_id", ""))
     return [(code, one) for code, one in coupons.coupons.items() if order and one.order == order]
@@ -185,6 +193,7 @@ _STEPS: Final[dict[str, Callable[[Coupons, Event, Emit], None]]] = {
     "Coupon Redeemed": _redeemed,
     "Coupon Reversed": _reversed,
     "Coupon Voided": _voided,
+    "Message Failed": _unsent,
     **dict.fromkeys(PAID, _paid),
     "Order Cancelled": _cancelled,
     "Order Refunded": _refunded,

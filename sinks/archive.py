@@ -3,7 +3,7 @@
 Must live here: which records of the log become rows of `events`, and the rows. Must not: how rows
 are inserted. It follows the outboxes: an entry says which offsets a commit read and which of them
 were dropped as duplicates or put aside. An event that was forwarded to another customer is a row
-of the customer it came in for; the views resolve who that is now.
+of the customer it came in for; the views resolve who that is now. What rules emit is a row too.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import msgspec
 import orjson
 
 from engine.log import Log, LogAway
-from engine.records import Record, is_event
+from engine.records import LETTER, Record, is_event
 from features.events import BadEvent, Event, decode
 from sinks.outbox import OUTBOX, Entry
 from sinks.relay_loop import Away
@@ -26,6 +26,7 @@ READ_MAX = 2_000
 EMPTY_READS_MAX = 3
 VERSION_MAX = 2**64 - 1  # less the offset: the first content of an event wins, as in the engine
 INT32_MAX = 2**31 - 1
+EMITTED = b'"emitted"'
 
 
 class Span(msgspec.Struct, rename={"since": "from"}):
@@ -71,8 +72,12 @@ class Archive:
         for shard, found in spans.items():
             for start, to, left_out in runs(found):
                 async for record in self._records(shard, start, to):
-                    if is_event(record.key) and record.offset not in left_out:
+                    if record.offset in left_out:
+                        continue
+                    if is_event(record.key):
                         rows += _row(shard, record)
+                    elif record.key == LETTER and EMITTED in record.value:
+                        rows += _emitted(shard, record)
                 if len(rows) >= ROWS_MAX:
                     written += await self.tables.put({"events": rows})
                     rows = []
@@ -126,6 +131,16 @@ def _row(shard: int, record: Record) -> list[Row]:
         return [event_row(shard, record, decode(record.value))]
     except BadEvent:  # the worker put it in quarantine; its entry names it, unless it is an old one
         return []
+
+
+def _emitted(shard: int, record: Record) -> list[Row]:
+    """An event of our own came by a letter; one that goes on to another id is a row already."""
+    letter = orjson.loads(record.value)
+    body = letter["body"]
+    if letter["kind"] != "event" or not body.get("emitted") or body["path"]:
+        return []
+    key, value = letter["cid"].encode(), body["value"].encode()
+    return _row(shard, Record(record.offset, record.log_time, key, value))
 
 
 def event_row(shard: int, record: Record, event: Event) -> Row:
