@@ -5,6 +5,7 @@ Must live here: on which side of its level a number stands. Must not: when that 
 """
 
 from collections.abc import Iterable, Mapping
+from math import isnan
 from typing import Any
 
 from engine.turn import Turn
@@ -33,8 +34,10 @@ def cross(
 
 
 def stands_beyond(turn: Turn, rule: Rule, at: int, extra: Mapping[str, Any] | None = None) -> bool:
-    """Whether the number is at its level or beyond, or was and did not come back; as it was while
-    something is unknown."""
+    """Whether the number is at its level or beyond, or was and did not come back.
+
+    While something is unknown it stands where it stood.
+    """
     trigger, was = rule.trigger, rule.name in turn.journey.crossed
     if not isinstance(trigger, CrossesTrigger):
         return was
@@ -42,7 +45,7 @@ def stands_beyond(turn: Turn, rule: Rule, at: int, extra: Mapping[str, Any] | No
     context = Context(turn.customer, None, at, turn.extra if extra is None else extra)
     value = trigger.read.value(*context)
     level, back = trigger.level.get(context), trigger.back.get(context)
-    if not all(isinstance(one, int | float) and one == one for one in (value, level, back)):
+    if not all(isinstance(one, int | float) and not isnan(one) for one in (value, level, back)):
         return was
     if not trigger.above:
         value, level, back = -value, -level, -back

@@ -129,7 +129,7 @@ def midnight_after(at: int, timezone: str) -> int:
 
 def _latest(customer: Customer, at: int) -> int:
     """The time of his last event, if `at` (ms) is before it: what is known is known of then."""
-    return max(at, customer.state("seen").last)
+    return max(at, int(customer.state("seen").last))
 
 
 def _look_again(turn: Turn, at: int) -> None:

@@ -15,7 +15,7 @@ from engine.triggers import enter, fail
 from engine.turn import Turn
 from features.events import Event
 from rules.book import Book
-from rules.model import PERIODS, Rule, SequenceTrigger
+from rules.model import PERIODS, Rule, SequenceStep, SequenceTrigger, ThenNot
 
 THREAD_MAX: Final = 100
 THREADS_MAX: Final = 32
@@ -71,7 +71,7 @@ def unite(mine: Journey, theirs: Journey, book: Book) -> None:
 
 
 def _subjects(turn: Turn, rule: Rule, event: Event) -> list[str]:
-    """The threads it belongs to: those of the things it names, else all there are and the common."""
+    """The threads it belongs to: of the things it names; of none, all there are and the common."""
     kind = rule.once_per
     if kind in ONE_THREAD:
         return [""]
@@ -84,7 +84,9 @@ def _subjects(turn: Turn, rule: Rule, event: Event) -> list[str]:
 
 
 def _bits(turn: Turn, trigger: SequenceTrigger, event: Event, names: frozenset[str]) -> int:
-    links = [*trigger.steps, *([trigger.then_not] if trigger.then_not else [])]
+    links: list[SequenceStep | ThenNot] = [*trigger.steps]
+    if trigger.then_not:
+        links.append(trigger.then_not)
     return sum(
         1 << place
         for place, link in enumerate(links)
@@ -184,7 +186,7 @@ def _wanted(trigger: SequenceTrigger) -> Iterator[int]:
 
 
 def _thinned(thread: Thread, trigger: SequenceTrigger) -> Thread:
-    """Bounded: of many alike in a row no chain needs more than as many as it has links at each end."""
+    """Bounded: of many alike in a row no chain needs more at either end than it has links."""
     if len(thread) <= THREAD_MAX:
         return thread
     needed = sum(link.count for link in trigger.steps)

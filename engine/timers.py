@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from engine.dues import came
+from engine.gifts import give
 from engine.journal import Instance
-from engine.requests import claim_again
 from engine.membership import look
+from engine.requests import claim_again
 from engine.sequences import stayed_away
 from engine.steps import advance, close
 from engine.triggers import enter, fail
@@ -29,6 +30,8 @@ from rules.model import (
 
 FIRINGS_MAX: Final = 500
 FIRST: Final = 1_000  # above any rule's priority
+AT_DATES: Final = (DueTrigger, SequenceTrigger)
+IN_TURNS: Final = (ScheduleTrigger, ItemTrigger)
 LOWER: Final = 50  # the priority of a rule that says nothing; below it a rule waits at a peak
 # due, -priority, rule, subject, what waits: None is the look at what time alone has changed
 Ripe = tuple[int, int, str, str, Instance | Rule | None]
@@ -63,7 +66,7 @@ def _ripest(turn: Turn) -> Ripe | None:
 
 
 def _all(turn: Turn) -> Iterator[Ripe]:
-    """Every timer of the customer: instances that wait, silences, dates, turns planned."""
+    """Every timer of the customer: instances that wait, silences, dates, turns."""
     rules, journey = turn.book.rules, turn.journey
     if journey.asked and turn.book.ageing:
         yield journey.asked, -FIRST, "", "", None
@@ -75,16 +78,12 @@ def _all(turn: Turn) -> Iterator[Ripe]:
             continue
         if due := silent_until(turn, rule, last):
             yield max(due, journey.met.get(name, 0)), -rule.priority, name, str(last), rule
-    for name, dates in journey.dues.items():
-        rule = rules.get(name)
-        if rule is not None and isinstance(rule.trigger, DueTrigger | SequenceTrigger):
-            for thing, due in dates.items():
-                yield due, -rule.priority, name, thing, rule
-    for name, turns in journey.planned.items():
-        rule = rules.get(name)
-        if rule is not None and isinstance(rule.trigger, ScheduleTrigger | ItemTrigger):
-            for subject, due in turns.items():
-                yield due, -rule.priority, name, subject, rule
+    for kinds, planned in ((AT_DATES, journey.dues), (IN_TURNS, journey.planned)):
+        for name, dates in planned.items():
+            rule = rules.get(name)
+            if rule is not None and isinstance(rule.trigger, kinds):
+                for subject, due in dates.items():
+                    yield due, -rule.priority, name, subject, rule
 
 
 def _turn_came(turn: Turn, rule: str, subject: str) -> None:
@@ -149,7 +148,9 @@ def resume(turn: Turn, instance: Instance) -> None:
         close(turn, instance)
         return
     try:
-        if isinstance(rule.trigger, RequestTrigger):
+        if instance.gift:
+            give(turn, rule, instance)
+        elif isinstance(rule.trigger, RequestTrigger):
             claim_again(turn, rule, instance)
         else:
             advance(turn, rule, instance, due)

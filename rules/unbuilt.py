@@ -15,17 +15,14 @@ from typing import Final
 from rules.scope import Kind
 
 UNBUILT: Final = frozenset((
-    *("rule.digest", "limit.referrer"),
-    *("when.sequence", "when.enters", "when.leaves", "when.crosses"),
-    *("schedule.at", "when.cron", "when.item", "when.request", "inactive.if", "inactive.looked"),
-    "once_per.tick",
+    "rule.digest",
+    *("when.request", "inactive.if", "inactive.looked"),
     *("do.alert", "do.task", "do.webhook"),
     *("recommend.similar", "recommend.together", "recommend.trending"),
-    *("coupon.to", "notify.to", "points.to", "emit.to"),
     *("offer.codes", "offer.stacks"),
     *("shop.approval",),
     *("held.risk", "held.priority"),
-    *("given.request", "name.segment"),
+    "given.request",
     *("name.risk.abuse", "name.uplift.coupon", "name.uplift.visit", "name.churn.risk"),
 ))  # fmt: skip
 
