@@ -19,9 +19,11 @@ from redis.asyncio import Redis
 from api import metrics, rules_calls
 from api.access.accounts import Accounts
 from api.app import Deps, create_app
+from api.asking import Asking
 from api.bounds import BoundedLog
 from api.checks import log_answers
 from api.clocks import WorldClock, wall
+from api.customer_calls import calls_about_customers
 from api.health import Checks
 from api.privacy import Privacy
 from api.privacy import router as privacy_calls
@@ -95,6 +97,10 @@ async def serve(
         )
         rights = privacy_calls(privacy, sources, clock, refresh)
         door = BoundedLog(log, redis, 0 if settings.clock == "record" else settings.outbox_mb << 20)
+        asking = Asking(settings, redis, door, clock, refresh)
+        customer_calls = calls_about_customers(
+            asking, sources, functools.partial(connect, settings.clickhouse)
+        )
         deps = Deps(
             log=door,
             sources=sources,
@@ -103,7 +109,7 @@ async def serve(
             checks=checks,
             accounts=accounts,
             sealing=Sealing(keys),
-            routers=[numbers, rules, rights, *routers],
+            routers=[numbers, rules, rights, *customer_calls, *routers],
         )
         await run(create_app(deps), settings.host, settings.port, beside)
 

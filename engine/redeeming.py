@@ -2,7 +2,7 @@
 
 Must live here: the answer to each call, read from the customer after its event was folded. Must
 not: what the event does (features.coupons, features.points). A call is an event of the customer
-with the source `laike api`, which the API alone appends; a storefront's own events have no answer. What
+with the source `laike api`, which the API alone appends; the storefront's own have no answer. What
 was refused has changed nothing: no rule hears of it, and it is no event in the tables.
 """
 
