@@ -1,30 +1,31 @@
-"""What leaves for a customer: the messages in an outbox entry, and what a channel is.
+"""What leaves for somebody: a message, what a channel is, and what it answers.
 
-Must live here: Message, Channel and its answers, which actions become messages. Must not: IO,
-cursors, a particular channel. A message's key is `<decision id>:<action>`, the same at every
-repeat and on every channel, so that a receiver who honours it sends once.
+Must live here: Message, Channel, Sent, Failed, Later. Must not: which actions become messages
+(messages.py), IO, cursors, a particular channel. A message's key is `<decision id>:<action>`, the
+same at every repeat and on every channel, so that a receiver who honours it sends once.
 
     Later    the receiver may take it another time: it is tried again until `not_after`
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
-import msgspec
 import orjson
 
-from sinks.outbox import Entry
 from sinks.relay_loop import Away
-from sinks.rows import Row, acts, instant
+from sinks.rows import Row, instant
 
-EXPIRES_MS = 86_400_000
+NOTIFY = "notify"
 
 
 @dataclass(frozen=True)
 class Message:
-    """One notify action of an acting decision, on its way through one channel. Times in ms."""
+    """One action of an acting decision, on its way through one channel. Times in ms.
+
+    Of kind `notify` it is for the customer; `alert`, `task` and `webhook` are for the shop's own
+    people and systems: no consent, no quiet hours.
+    """
 
     decision_id: str
     action: str
@@ -46,6 +47,7 @@ class Message:
     quiet: tuple[int, int, Literal["defer", "drop"]] | None = None  # as rules.shape_shop.Quiet
     next: tuple[str, ...] = ()  # channels to try after this one
     sole: bool = False  # nothing else tells the customer of the decision's coupons
+    kind: str = NOTIFY
     hop: int = 0  # how often it was put off, or handed to its next channel
     not_before: int = 0
     language: str = ""
@@ -75,7 +77,7 @@ class Message:
     def json(self) -> bytes:
         """The body a receiver gets, in the envelope that Standard Webhooks proposes."""
         said = {
-            "type": "notify",
+            "type": self.kind,
             "timestamp": _iso(self.at),
             "data": {
                 "key": self.key,
@@ -152,81 +154,6 @@ class Channel(Protocol):
 
     async def close(self) -> None:
         """Give back what it holds."""
-
-
-class _Entry(msgspec.Struct):
-    decisions: list[dict[str, Any]] = []
-    messages: list[Message] = []
-
-
-_entry = msgspec.json.Decoder(_Entry)
-
-
-def messages_of(entry: Entry) -> list[Message]:
-    """The messages of one entry, through whatever channel.
-
-    Those of an outbox are in its decisions; one that is tried again is there as it was.
-    """
-    read = _entry.decode(entry.body)
-    found = list(read.messages)
-    for decision in read.decisions:
-        if acts(decision):
-            told = [one for one in decision.get("actions") or () if one.get("kind") == "notify"]
-            found += [_message(decision, action, sole=len(told) == 1) for action in told]
-    return found
-
-
-def again_body(messages: list[Message]) -> bytes:
-    """The entry of messages that are to be tried again."""
-    return orjson.dumps({"messages": messages})
-
-
-def _message(decision: Mapping[str, Any], action: Mapping[str, Any], *, sole: bool) -> Message:
-    log_time = decision["at"] + decision.get("latency_ms", 0)
-    others = [other for other in decision["actions"] if other is not action]
-    chosen = action.get("channel")
-    via = list(dict.fromkeys([*([chosen] if chosen else ()), *(action.get("via") or ())]))
-    quiet = action.get("quiet")
-    return Message(
-        decision_id=decision["decision_id"],
-        action=action.get("name") or f"notify:{action.get('template', '')}",
-        rule=decision["rule"],
-        cid=decision["cid"],
-        via=via[0] if via else "",
-        template=action.get("template", ""),
-        values=action.get("with") or {},
-        to=action.get("to") or "",
-        coupons=[_plain(other) for other in others if other.get("kind") == "coupon"],
-        at=decision["at"],
-        log_time=log_time,
-        not_after=decision.get("not_after") or log_time + EXPIRES_MS,
-        version=decision.get("log_offset", 0),
-        purpose=decision.get("purpose", ""),
-        book=decision.get("version", ""),
-        reads=action.get("reads") or {},
-        made=_made(others),
-        quiet=tuple(quiet) if quiet else None,
-        next=tuple(via[1:]),
-        sole=sole and not action.get("optional"),
-    )
-
-
-def _made(others: list[dict[str, Any]]) -> dict[str, Any]:
-    """What a template may call what the other actions made: by kind, and by an `as` of theirs."""
-    made: dict[str, Any] = {}
-    for other in others:
-        kind, name = other.get("kind"), str(other.get("name", ""))
-        thing = other.get("items") if kind == "recommend" else _plain(other)
-        common = {"coupon": "coupon", "points": "points", "recommend": "items"}.get(str(kind))
-        if common:
-            made.setdefault(common, thing)
-            if name.isidentifier():
-                made[name] = thing
-    return made
-
-
-def _plain(action: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in action.items() if name != "kind"}
 
 
 def _iso(ms: int) -> str:

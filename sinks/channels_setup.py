@@ -82,12 +82,14 @@ class Plan:
         return target is not None and (not isinstance(target, Webhook) or target.addresses)
 
     def target_of(self, via: str) -> str:
-        """The name of the channel that carries this `via`.
+        """The name of the channel that carries this `via`: the whole, its first word, or any.
 
-        >>> Plan(via={"sms": "crm", "*": "log"}).target_of("push")
-        'log'
+        >>> plan = Plan(via={"alert:merchant": "crm", "alert": "ops", "*": "log"})
+        >>> [plan.target_of(via) for via in ("alert:merchant", "alert:vip", "push")]
+        ['crm', 'ops', 'log']
         """
-        return self.via.get(via, self.via.get(ANY, LOG))
+        asked = (via, via.partition(":")[0], ANY)
+        return next((self.via[name] for name in asked if name in self.via), LOG)
 
 
 def read_plan(data: Path, webhook: str = "") -> Plan:

@@ -21,8 +21,9 @@ import orjson
 from redis.asyncio import Redis
 
 from engine.ending import end
-from sinks.channels import Message, again_body, messages_of
+from sinks.channels import Message
 from sinks.channels_trying import Settled, Trying
+from sinks.messages import again_body, messages_of
 from sinks.outbox import AGAIN, OUTBOX, OUTCOMES, Entry, EntryId, Reader, cursor_key, stream_key
 from sinks.receipts import RECEIPTS
 from sinks.relay_loop import PER_READ, WAIT_MS, GivenUp, insist, stopped_within

@@ -25,7 +25,7 @@ from features import consent
 from features.customer import Customer
 from rules.load import book_from_sources
 from rules.model import Shop
-from sinks.channels import Message
+from sinks.channels import NOTIFY, Message
 
 MOVES_MAX = 32  # from id to id; engine/identity.py lets a path grow no longer
 RULES_WANTED = "laike:rules:wanted"
@@ -131,6 +131,8 @@ def reason_against(message: Message, customer: Customer, shop: Shop) -> str:
     """
     if 0 < memory(customer).identity.erased_at >= message.log_time:
         return "erased"
+    if message.kind != NOTIFY:
+        return ""
     told = customer.state("consent")
     if message.via in consent.bounced(told, 0):
         return "bounced"

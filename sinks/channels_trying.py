@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from redis.exceptions import RedisError
 
 from rules.templates import CannotRender
-from sinks.channels import Channel, Failed, Later, Message
+from sinks.channels import NOTIFY, Channel, Failed, Later, Message
 from sinks.channels_standing import Standing
 from sinks.receipts import Receipt, bounced, given_up
 from sinks.relay_loop import Tally, back_off, stopped_within
@@ -119,10 +119,10 @@ class Trying:
         """Failed on this channel: what follows is the next one, or the end."""
         again = None if reason in ENDS else message.elsewhere()
         receipts: list[Receipt] = []
-        if not self.record_clock and reason != "erased":
+        if message.kind == NOTIFY and not self.record_clock and reason != "erased":
             now = int(time.time() * 1000)
             receipts += [bounced(message, reason, now)] if hard else []
-            receipts += [] if again else [given_up(message, reason, now)]
+            receipts += [] if again else given_up(message, reason, now)
         return Settled(message.outcome("failed", reason, at), again, tuple(receipts))
 
     async def _until_resumed(self, stop: asyncio.Event) -> None:

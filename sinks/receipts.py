@@ -5,8 +5,8 @@ They are kept in the relay's own stream first, written with the outcome they bel
 ids are the message's own: a repeat is dropped as any event's is.
 
     Message Bounced   there is nobody at this address: the channel is closed until he agrees anew
-    Message Failed    through no channel could he be told; `coupons` are codes that only this
-                      message would have told him of: nobody has them
+    Message Failed    through no channel could he be told
+    Coupon Voided     a code that only this message would have told him of: nobody has it
 
 In record time nothing comes back: what is decided there follows from the records alone.
 """
@@ -20,6 +20,7 @@ from engine.log import Log, LogAway
 from engine.records import Append
 from engine.shards import partition
 from features.events import Event, encode, key
+from features.values import ID_LENGTH_MAX
 from sinks.channels import Message
 from sinks.outbox import OUTCOMES, Entry
 from sinks.relay_loop import Away
@@ -35,10 +36,14 @@ def bounced(message: Message, reason: str, at: int) -> Receipt:
     return _receipt("Message Bounced", message, reason, at, kind="hard")
 
 
-def given_up(message: Message, reason: str, at: int) -> Receipt:
+def given_up(message: Message, reason: str, at: int) -> list[Receipt]:
     """No channel could tell him."""
-    codes = [coupon["code"] for coupon in message.coupons] if message.sole else []
-    return _receipt("Message Failed", message, reason, at, coupons=codes)
+    mine = [one for one in message.coupons if one.get("to", message.to) == message.to]
+    codes = [one["code"] for one in mine] if message.sole else []
+    return [
+        _receipt("Message Failed", message, reason, at),
+        *(_receipt("Coupon Voided", message, reason, at, code=code) for code in codes),
+    ]
 
 
 def _receipt(name: str, message: Message, reason: str, at: int, **more: Any) -> Receipt:
@@ -50,8 +55,9 @@ def _receipt(name: str, message: Message, reason: str, at: int, **more: Any) -> 
         "reason": reason[:200],
         **more,
     }
-    mark = f"{message.mark}:{name.partition(' ')[2].lower()}"
-    return {"cid": message.cid, "event": name, "id": mark, "at": at, "properties": properties}
+    mark = ":".join((message.mark, name.partition(" ")[2].lower(), *more.values()))
+    return {"cid": message.cid, "event": name, "id": mark[:ID_LENGTH_MAX], "at": at,
+            "properties": properties}  # fmt: skip
 
 
 class Receipts:

@@ -23,10 +23,11 @@ from rules.errors import RuleErrors
 from rules.load import book_from_sources
 from rules.shape_shop import Quiet
 from rules.templates import CannotRender
-from sinks.channels import Message
+from sinks.channels import NOTIFY, Message
 
 BOOKS_MAX: Final = 8
 NEEDED: Final = ("shop.yaml", "templates/", "offers/")  # rules themselves are not read again
+FOR_OWN_PEOPLE: Final = "email"  # whose template an alert has
 SUBJECT: Final = "Subject:"  # an e-mail's first line may begin so
 
 
@@ -45,7 +46,7 @@ class Rendering:
 
     async def quiet_until(self, message: Message, now: int) -> int:
         """When the quiet ends that `now` lies in (ms); `now` itself outside of any."""
-        marketing = message.purpose == "marketing"
+        marketing = message.purpose == "marketing" and message.kind == NOTIFY
         if message.quiet is None and not marketing:
             return now
         shop = (await self._book(message.book)).shop
@@ -78,11 +79,12 @@ def _read(body: bytes | None) -> Book | CannotRender:
 def rendered(message: Message, book: Book, language: str) -> Message:
     """The message with its language, subject and text; raises CannotRender."""
     templates = book.templates
-    if not templates.texts:
+    if not (templates.texts and message.template):
         return message
     names, language = context(message, book), language or book.shop.languages[0]
-    spoken = templates.place(message.template, message.via, language)[2]
-    text = templates.render(message.template, message.via, language, names)
+    channel = message.via if message.kind == NOTIFY else FOR_OWN_PEOPLE
+    spoken = templates.place(message.template, channel, language)[2]
+    text = templates.render(message.template, channel, language, names)
     subject = ""
     if text.startswith(SUBJECT):
         first, _, text = text.partition("\n")

@@ -12,7 +12,8 @@ from simulator.faults.history import Called, History, Inserted
 from simulator.faults.log import SimulatedLog
 from simulator.faults.store import Memory
 from simulator.faults.world import World, boundary, idle
-from sinks.channels import Message, messages_of
+from sinks.channels import Message
+from sinks.messages import messages_of
 from sinks.outbox import Entry, EntryId
 from sinks.relay_letters import Letters
 from sinks.relay_loop import Away

@@ -14,10 +14,11 @@ from engine.switches import WANTED, text_of
 from features import catalog
 from features.customer import Customer
 from features.events import decode, parse
-from sinks.channels import Failed, Later, Message, Sent, again_body
+from sinks.channels import Failed, Later, Message, Sent
 from sinks.channels_sink import ChannelSink
 from sinks.channels_standing import Standing
 from sinks.channels_trying import Trying
+from sinks.messages import again_body
 from sinks.outbox import AGAIN, OUTBOX, OUTCOMES, Reader, drained, stream_key
 from sinks.receipts import RECEIPTS, Receipts
 from sinks.relay_loop import Loop, Tally
@@ -137,11 +138,14 @@ async def test_what_no_channel_took_is_told_to_the_customers_log(redis, given, c
     assert said(rows) == [
         ("push", "failed", "refused 550 5.1.1"), ("sms", "failed", "no address"),
     ]  # fmt: skip
-    bounced, failed = await receipts(redis)
+    bounced, failed, *voided = await receipts(redis)
     assert (bounced["event"], bounced["properties"]["channel"]) == ("Message Bounced", "push")
     assert (failed["event"], failed["properties"]["channel"]) == ("Message Failed", "sms")
-    assert failed["properties"]["coupons"] == codes
     assert failed["properties"]["decision_id"] == f"{1:026d}"
+    assert [(one["event"], one["properties"]["code"]) for one in voided] == [
+        ("Coupon Voided", code) for code in codes
+    ]
+    assert len({one["id"] for one in (bounced, failed, *voided)}) == 2 + len(codes)
 
 
 async def test_a_code_that_two_messages_tell_is_given_back_by_neither(redis):
@@ -151,7 +155,7 @@ async def test_a_code_that_two_messages_tell_is_given_back_by_neither(redis):
     async with running(*(one.run for one in made)):
         await commit(redis, 0, 0, 1, decisions=[decision(1, actions=both)])
         await until(lambda: told(redis, 2))
-    assert [one["properties"]["coupons"] for one in await receipts(redis)] == [[]]
+    assert [one["event"] for one in await receipts(redis)] == ["Message Failed"]
 
 
 async def test_receipts_are_events_of_the_customer_with_ids_of_their_own(redis, log):
@@ -170,6 +174,31 @@ async def test_receipts_are_events_of_the_customer_with_ids_of_their_own(redis, 
     bounced = event("Message Bounced", channel="sms", kind="hard")
     catalog.apply(customer, bounced, lambda *_: None)
     assert catalog.value(customer, "consent.bounced", 0) == ["sms"]
+
+
+async def test_a_code_that_nobody_was_told_is_voided_in_his_state_and_in_the_ledger(redis, log):
+    rows = []
+    customer = Customer.decode("u:1", None, REGISTRY)
+    issued = event("Coupon Issued", code="C-1", off=5, expires_at=2_000_000_000_000)
+    catalog.apply(customer, issued, lambda *_: None)
+    assert catalog.value(customer, "coupons.unused", 1_780_000_000_000) == 1
+    async with running(
+        *(one.run for one in sinks(redis, push=Receiver(Failed("no")))),
+        Loop(Receipts(log), redis, SHARDS, Tally(RECEIPTS)).run,
+    ):
+        await commit(redis, 0, 0, 1, decisions=[message(1, ["push"])])
+        shard = partition(b"u:1", SHARDS)
+        records = await until(lambda: _two(log, shard))
+    for record in records:
+        catalog.apply(customer, decode(record.value), lambda table, row: rows.append((table, row)))
+    assert catalog.value(customer, "coupons.unused", 1_780_000_000_000) == 0
+    [(table, row)] = rows
+    assert (table, row["fact"], row["coupon_id"]) == ("coupon_ledger", "voided", "C-1")
+
+
+async def _two(log, shard):
+    found = await log.read(shard, 0, 9)
+    return found if len(found) == 2 else None
 
 
 async def test_in_record_time_nothing_comes_back_and_nothing_is_put_off(redis):
@@ -339,4 +368,4 @@ async def test_the_kill_switch_stops_what_was_decided_before_it(redis):
         ])  # fmt: skip
         rows = await until(lambda: told(redis, 2))
     assert sorted(said(rows)) == [("push", "failed", "killed"), ("push", "sent", "")]
-    assert [one["properties"]["coupons"] for one in await receipts(redis)] == [CODES]
+    assert [one["event"] for one in await receipts(redis)] == ["Message Failed", "Coupon Voided"]

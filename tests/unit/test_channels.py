@@ -7,9 +7,10 @@ import stat
 import orjson
 import pytest
 
-from sinks.channels import Later, Message, Sent, messages_of
+from sinks.channels import Later, Message, Sent
 from sinks.channels_setup import ChannelsError, open_channels, read_plan
 from sinks.logchannel import LogChannel
+from sinks.messages import messages_of
 from sinks.outbox import Entry, EntryId
 
 NOW = 1_780_000_000_000
@@ -42,6 +43,30 @@ def test_an_acting_decision_sends_with_the_coupon_it_issued():
     assert said["type"] == "notify"
     assert said["data"]["key"] == found.key
     assert said["timestamp"] == "2026-05-28T20:26:39.995Z"
+
+
+def test_what_is_for_the_shops_own_people_goes_by_its_own_way(tmp_path):
+    actions = [
+        {"kind": "alert", "name": "alert:late", "to": "merchant", "template": "late",
+         "with": {"n": 1}, "merchant_id": "m1"},
+        {"kind": "task", "name": "task:vip", "team": "vip", "title": "Call", "priority": "high",
+         "due_at": NOW},
+        {"kind": "webhook", "name": "webhook:crm", "hook": "crm", "body": {"tier": "gold"}},
+    ]  # fmt: skip
+    found = messages_of(entry(decision(actions=actions)))
+    assert [(one.kind, one.via, one.to) for one in found] == [
+        ("alert", "alert:merchant", "merchant"), ("task", "task:vip", "vip"),
+        ("webhook", "webhook:crm", ""),
+    ]  # fmt: skip
+    assert found[0].values == {"merchant_id": "m1", "n": 1}
+    assert found[1].text == "Call"
+    assert orjson.loads(found[2].json())["data"]["values"] == {"tier": "gold"}
+    (tmp_path / "channels.json").write_bytes(orjson.dumps({
+        "targets": {"crm": {"url": "https://crm.example/h"}, "ops": {"url": "https://ops.example/h"}},
+        "via": {"webhook:crm": "crm", "alert": "ops", "*": "log"},
+    }))  # fmt: skip
+    plan = read_plan(tmp_path)
+    assert [plan.target_of(one.via) for one in found] == ["ops", "log", "crm"]
 
 
 @pytest.mark.parametrize(
