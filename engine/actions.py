@@ -13,6 +13,7 @@ from engine.case import Case
 from engine.dates import moment_of
 from engine.effects import Row
 from engine.ids import coupon_code, decision_id
+from engine.recipients import given, is_for_another
 from engine.recommending import recommended
 from engine.texts import carried, reads
 from features.values import properties
@@ -42,7 +43,9 @@ def rows_of(case: Case) -> list[Row] | None:
     for action in case.act.actions:
         if action.condition is not None and not action.condition.test(*case.context):
             continue
-        row = WRITERS[type(action)](case, action)
+        writer = WRITERS[type(action)]
+        other = is_for_another(action)
+        row = given(case, action, writer) if other else writer(case, action)
         if row is not None:
             rows.append(row)
         elif not action.optional:

@@ -18,6 +18,7 @@ from typing import Any
 from engine.effects import Effects, Letter, Moment
 from engine.erasure import ERASED, ERASURE, erase, receive_erasure
 from engine.examples import deadline, expire, observe
+from engine.gifts import GIFT, receive_gift
 from engine.holdings import LAPSING, holdings_due, lapse, redeemed_by
 from engine.identity import forwarded, link, receive_claim, receive_state
 from engine.ids import birth_id, event_hash
@@ -149,6 +150,8 @@ def receive(
         receive_claim(customer, body, moment, effects)
     elif kind == "state":
         receive_state(customer, body, moment, effects)
+    elif kind == GIFT:
+        receive_gift(customer, body, moment, effects)
     elif kind == "erase":
         receive_erasure(customer, body, effects)
     elif kind == "event":
@@ -161,7 +164,7 @@ def receive(
         finally:
             moment.depth = 0
     else:
-        raise ValueError(f"letter of unknown kind {kind!r}: claim, state, event or erase")
+        raise ValueError(f"letter of unknown kind {kind!r}: claim, state, event, gift, erase")
     return ""
 
 

@@ -14,6 +14,7 @@ from engine.dues import redate
 from engine.effects import Letter, Row
 from engine.fields import tell
 from engine.holdings import emitter, holdings_due
+from engine.recipients import send
 from engine.turn import Turn
 from features import points_ledger, tags
 from features.coupon_ledger import CANCEL, ISSUED, REFUND, Coupon, issue
@@ -30,6 +31,7 @@ def do(case: Case, rows: Sequence[Row]) -> None:
         doing = DOINGS.get(row["kind"])
         if doing is not None and row.get("to", "customer") == "customer":
             doing(case, row)
+    send(case, rows)
 
 
 def _emitter(case: Case) -> Emit:

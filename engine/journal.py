@@ -67,6 +67,7 @@ class Instance(msgspec.Struct, array_like=True):
     arrived: int = 0
     arm: str = ""
     again: int = 0  # what is due waits, and is decided anew then (ms); 0: it does not wait
+    gift: str = ""  # the letter that another's decision came by, as JSON; see gifts.py
 
     @property
     def wakes(self) -> int:

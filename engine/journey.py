@@ -19,6 +19,7 @@ from engine.triggers import heard
 from engine.turn import Turn
 from features.customer import Customer
 from features.events import Event
+from rules.book import Ears
 from rules.model import StopOn, Wait
 
 
@@ -45,10 +46,24 @@ def listen(customer: Customer, event: Event, moment: Moment, effects: Effects) -
         broke_silence(turn, rule, event.at)
     for rule in ears.followed:
         follow(turn, rule, event, ears.names)
-    for rule in ears.triggered:
-        heard(turn, rule, event)
+    if ears.triggered:
+        _trigger(turn, ears, event)
     if moves:
         announce(turn, *moves, event.at, event)
+
+
+def _trigger(turn: Turn, ears: Ears, event: Event) -> None:
+    """Let those rules hear it that it may concern; one that fails does, and says why."""
+    customer, at, presets = turn.customer, event.at, turn.moment.presets
+    for rule, asked in zip(ears.triggered, ears.asked, strict=True):
+        try:
+            for test in asked:
+                if not test(customer, event, at, presets):
+                    break
+            else:
+                heard(turn, rule, event)
+        except Exception:  # noqa: BLE001 - a rule's fault is that rule's alone
+            heard(turn, rule, event)
 
 
 def _heed(
@@ -56,7 +71,7 @@ def _heed(
 ) -> None:
     """One open instance hears one event, by any of its names."""
     rule = turn.book.rules.get(instance.rule)
-    if rule is None or event.at < instance.started:
+    if rule is None or event.at < instance.started or instance.gift:
         return
     if not concerns(rule, instance.subject, subjects):
         return

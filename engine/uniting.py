@@ -46,7 +46,7 @@ def _instances(mine: Journey, theirs: Journey, book: Book) -> None:
 def _goes_on(instance: Instance, other: Journey, book: Book) -> bool:
     """Let an instance hear what the other side did after it began; False when that ends it."""
     rule = book.rules.get(instance.rule)
-    if rule is None:
+    if rule is None or instance.gift:
         return True
     for name, at, subjects in noted(other):
         if at < instance.started or not concerns(rule, instance.subject, subjects):

@@ -13,13 +13,18 @@ from features.vocabulary import NOT_BY_CUSTOMER
 from rules.model import (
     EVERYONE,
     PAID,
+    Act,
+    Coupon,
     CrossesTrigger,
     DueTrigger,
+    Emit,
     EventTrigger,
     Holder,
     InactiveTrigger,
     ItemTrigger,
+    Notify,
     Offer,
+    Points,
     RequestTrigger,
     Rule,
     ScheduleTrigger,
@@ -29,6 +34,7 @@ from rules.model import (
     Trigger,
     Wait,
 )
+from rules.sieve import Asked, asked_first
 from rules.standing import ages, touched, version
 from rules.subjects import ALL_FIELDS, SUBJECTS, Source
 from rules.templates import Templates
@@ -92,6 +98,7 @@ class Ears(NamedTuple):
     sorts: tuple[Segment, ...] = ()  # segments it may move him into or out of
     crossing: tuple[Rule, ...] = ()  # rules whose number it may change
     held: frozenset[Holder] = frozenset()  # holders that it adds to what no facet keeps
+    asked: tuple[Asked, ...] = ()  # beside `triggered`: what must hold for each to be looked at
 
 
 _HELD: Final[Mapping[Holder, frozenset[str]]] = {
@@ -99,6 +106,20 @@ _HELD: Final[Mapping[Holder, frozenset[str]]] = {
     "cart": frozenset({"Product Added"}),
     "viewed": frozenset({"Live Stream Joined"}),
 }
+
+
+def _others(rule: Rule) -> frozenset[str]:
+    """What tells who else the rule gives to: fields of a referral, the merchant of its subject."""
+    given = {
+        action.to
+        for step in rule.steps
+        if isinstance(step, Act)
+        for action in step.actions
+        if isinstance(action, Coupon | Notify | Points | Emit)
+    } - {"customer"}
+    return frozenset(
+        f"{rule.once_per}.merchant_id" if to == "merchant" else f"referral.{to}" for to in given
+    )
 
 
 def _tells(read: frozenset[str]) -> tuple[Told, ...]:
@@ -194,6 +215,7 @@ class Book:
             frozenset(rule.name for rule in watchers),
             frozenset(rule.once_per for rule in watchers),
             followed, reached, told, dated, sorts, crossing, held,
+            tuple(asked_first(rule) for rule in triggered),
         )  # fmt: skip
 
     def of_kind(self, kind: type[Trigger]) -> tuple[Rule, ...]:
@@ -241,7 +263,7 @@ class Book:
             templates=templates or Templates(shop),
             by_kind={kind: tuple(found) for kind, found in by_kind.items()},
             requests={name: tuple(found) for name, found in requests.items()},
-            tells=_tells(frozenset().union(*(rule.laid for rule in waiting))),
+            tells=_tells(frozenset().union(*(rule.laid | _others(rule) for rule in waiting))),
             holders=frozenset().union(
                 *(rule.trigger.held_in for rule in firing if isinstance(rule.trigger, ItemTrigger))
             ),

@@ -16,13 +16,12 @@ from rules.scope import Kind
 
 UNBUILT: Final = frozenset((
     "rule.digest",
-    *("when.request", "inactive.if", "inactive.looked"),
+    *("inactive.if", "inactive.looked"),
     *("do.alert", "do.task", "do.webhook"),
     *("recommend.similar", "recommend.together", "recommend.trending"),
     *("offer.codes", "offer.stacks"),
     *("shop.approval",),
     *("held.risk", "held.priority"),
-    "given.request",
     *("name.risk.abuse", "name.uplift.coupon", "name.uplift.visit", "name.churn.risk"),
 ))  # fmt: skip
 

@@ -66,9 +66,7 @@ async def test_a_price_drop_reaches_the_carts_and_favourites_that_hold_it():
     added(world, 3, "took-out")
     added(world, 4, "paid")
     world.send(5, "Product Viewed", product_id="p1", userId="looked")
-    world.send(
-        6, "Product Added to Wishlist", product_id="p1", price=100, userId="likes"
-    )
+    world.send(6, "Product Added to Wishlist", product_id="p1", price=100, userId="likes")
     added(world, 7, "likes")
     world.send(HOUR, "Product Removed", product_id="p1", userId="took-out")
     world.send(HOUR, "Order Paid", order_id="o", total=100, userId="paid")
