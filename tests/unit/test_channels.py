@@ -199,3 +199,42 @@ def test_an_allow_list_bounds_whom_a_plan_may_name(tmp_path):
         assert list(open_channels(tmp_path, plan, allow)) == ["webhook"]
     with pytest.raises(ChannelsError, match=r"LAIKE_WEBHOOK_ALLOW is \*\.shop\.example"):
         open_channels(tmp_path, plan, "*.shop.example")
+
+
+def test_mail_and_apprise_are_told_addresses_and_read_their_secrets_from_files(tmp_path):
+    (tmp_path / "mail.secret").write_text("right\n")
+    (tmp_path / "team.url").write_text("wecombot://abcdef0123456789abcdef\n")
+    (tmp_path / "channels.json").write_bytes(orjson.dumps({
+        "targets": {
+            "mail": {"kind": "smtp", "host": "smtp.example", "from": "a@shop.example",
+                     "user": "shop", "password_file": "mail.secret"},
+            "team": {"kind": "apprise", "url_file": "team.url"},
+            "crm": {"kind": "webhook", "url": "https://crm.example/h"},
+        },
+        "via": {"email": "mail", "alert": "team", "sms": "crm"},
+    }))  # fmt: skip
+    plan = read_plan(tmp_path)
+    assert [plan.tells_addresses(name) for name in ("mail", "team", "crm", "log")] == [
+        True, True, False, False,
+    ]  # fmt: skip
+    assert set(open_channels(tmp_path, plan)) == {"mail", "team", "crm", "log"}
+    with pytest.raises(ChannelsError, match=r"smtp\.example: allowed by LAIKE_WEBHOOK_ALLOW"):
+        open_channels(tmp_path, plan, "crm.example")
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ({"kind": "pigeon"}, "known are webhook, smtp, apprise"),
+        ({"kind": "smtp", "host": "h"}, "missing required field `from`"),
+        ({"kind": "smtp", "host": "h.example", "from": "nobody"}, "channel 'x'"),
+        ({"kind": "smtp", "host": "h.example", "from": "a@b.example", "tls": "none"}, "if private"),
+        ({"kind": "apprise", "url_file": "nowhere"}, "No such file"),
+    ],
+)
+def test_a_target_that_cannot_work_is_refused_by_its_name(tmp_path, target, told):
+    plan = {"targets": {"x": target}, "via": {"sms": "x"}}
+    (tmp_path / "channels.json").write_bytes(orjson.dumps(plan))
+    with pytest.raises(ChannelsError) as refused:
+        open_channels(tmp_path, read_plan(tmp_path))
+    assert told in str(refused.value)
