@@ -37,7 +37,7 @@ _COUPONS: Final = """SELECT coupon_id, toString(fact) AS fact, toUnixTimestamp64
 _RULE: Final = """SELECT title, owner, published_by,
   toUnixTimestamp64Milli(min(published_at)) AS at FROM rules FINAL
   WHERE rule = {rule:String} AND version = {version:String} GROUP BY ALL LIMIT 1"""
-_HEARD: Final = """SELECT event, toUnixTimestamp64Milli(max(at)) AS at FROM v_events
+_HEARD: Final = """SELECT event, toUnixTimestamp64Milli(max(at)) AS last FROM v_events
   WHERE cid = {cid:String} AND at <= fromUnixTimestamp64Milli({at:Int64}) GROUP BY event"""
 
 
@@ -67,7 +67,7 @@ def known(client: Client, decision_id: str) -> Row:
     row = rows[0]
     row["decision_id"] = _text(row["decision_id"])
     row["actions"] = json.loads(row["actions"])
-    heard = {one["event"]: one["at"] for one in _ask(client, _HEARD, cid=row["cid"], at=row["at"])}
+    heard = {one["event"]: one["last"] for one in _ask(client, _HEARD, cid=row["cid"], at=row["at"])}
     return {
         **row,
         "rule_version": next(

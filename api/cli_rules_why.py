@@ -111,9 +111,9 @@ def _lines(turn: Turn, found: Why, at: int, past: list[dict[str, Any]]) -> list[
     told = [f"{found.rule} and {turn.customer.cid}, as of {clock(turn, at)}"]
     told += [f"  {fact}" for fact in found.facts]
     told += [f"  {_mark(one.answer == 'yes')} {one}" for one in found.condition]
-    for gate in found.gates:
-        words = f": {gate.words}" if gate.reason else ""
-        told.append(f"  {_mark(not gate.reason)} {gate.name}{words}")
+    if passed := [gate.name for gate in found.gates if not gate.reason]:
+        told.append(f"  {_mark(True)} gates: {', '.join(passed)}")
+    told += [f"  {_mark(False)} {gate.name}: {gate.words}" for gate in found.gates if gate.reason]
     told.append(_verdict(found))
     if past:
         told.append("what it decided for him, the newest first:")
@@ -130,7 +130,8 @@ def _verdict(found: Why) -> str:
     shut = [gate for gate in found.gates if gate.reason]
     if len(failed) == 1 and not shut and failed[0].nearest:
         (one,) = failed
-        return f"It would not act: `{one.text}`; {one.nearest} it would."
+        read = ", ".join(f"{name} is {value}" for name, value in one.values)
+        return f"It would not act: {read}; {one.nearest} it would."
     return f"It would not act: {found.held}."
 
 

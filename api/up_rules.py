@@ -27,7 +27,7 @@ from rules.errors import RuleErrors
 from rules.load import load_book
 from sinks.clickhouse import connect
 
-LOOK_S = 1.0
+LOOK_S = 0.25
 SUFFIXES = {".yaml", ".j2"}
 
 
