@@ -91,14 +91,14 @@ def fire(turn: Turn, rule: Rule, at: int) -> None:
 
 
 def plan(turn: Turn, rule: Rule, subject: str, at: int, spread_ms: int) -> None:
-    """His turn comes within `spread_ms` of `at`, always at the same moment of it."""
+    """His turn comes within `spread_ms` of `at`, always at the same moment; an example's at once."""
     planned = turn.journey.planned.get(rule.name, {})
     if len(planned) >= PLANNED_MAX:
         enter(turn, rule, subject, at)  # at once, rather than not at all
         return
     turn.journey.planned[rule.name] = planned
     lot = share("spread", rule.name, rule.run, subject, str(at), turn.birth)
-    due = planned.setdefault(subject, at + int(lot * spread_ms))
+    due = planned.setdefault(subject, at + int(lot * spread_ms * (not turn.moment.arm)))
     turn.journey.arm(due)
 
 

@@ -13,10 +13,15 @@ from zoneinfo import ZoneInfo
 
 from engine.decide import decide, next_alarm, receive, wake_up
 from engine.effects import Effects, Moment, Settings
-from engine.journal import REGISTRY
+from engine.ids import birth_id
+from engine.items import come
+from engine.journal import REGISTRY, memory
 from engine.ledger import Purse
+from engine.requests import ASKED, ask
+from engine.schedules import fire, firings
+from engine.turn import Turn
 from features.customer import Customer
-from features.events import parse
+from features.events import key, parse
 from features.values import BadEvent
 from rules.actions import ACTIONS
 from rules.book import Book
@@ -87,9 +92,15 @@ def _rows(book: Book, example: Example) -> list[Row]:
     """The decisions, up to `until`, or until nothing more is due."""
     customer = Customer.decode("u:example", None, REGISTRY)
     effects = Effects()
-    given = sorted(enumerate(example.given), key=lambda one: (one[1][0], one[0]))
-    last = given[-1][1][0] if given else 0
-    until = example.start + (example.until if example.until is not None else last + BEYOND_MS)
+    start, last = example.start, max((at for at, _ in example.given), default=0)
+    until = start + (example.until if example.until is not None else last + BEYOND_MS)
+    told = max((last, *(expected.at_ms for expected in example.expect)))
+    given: list[tuple[int, int, Mapping[str, Any] | Rule]] = [
+        (start + at, number, event) for number, (at, event) in enumerate(example.given)
+    ]
+    for rule in book.rules.values():  # a schedule without `until` fires as far as is told
+        end = start + told if example.until is None else until
+        given += [(at, -1, rule) for at in firings(rule, start, end, book.shop.zone)]
     offset = 0
     purse = Purse(home={})  # this customer has the budgets to himself
 
@@ -114,23 +125,49 @@ def _rows(book: Book, example: Example) -> list[Row]:
             if letter.kind == "event" and letter.cid == customer.cid:
                 receive(customer, letter.kind, letter.body, moment(time), effects)
 
-    for number, (offset_ms, properties) in given:
-        at = example.start + offset_ms
+    for at, number, what in sorted(given, key=lambda one: one[:2]):
         if at > until:
             break
         offset += 1
         wait_for(at)
-        decide(customer, _event(properties, number, at), moment(at), effects)
+        turn = Turn(customer, moment(at), effects)
+        if isinstance(what, Rule):
+            _known(turn)
+            fire(turn, what, at)
+        else:
+            _happen(turn, what, number, at)
+        wait_for(at)
         take_letters(at)
     wait_for(until)
     return effects.decisions
 
 
+def _happen(turn: Turn, given: Mapping[str, Any], number: int, at: int) -> None:
+    """An event; or a page asks, shows what it is told, and the customer takes the offer."""
+    event = _event(given, number, at)
+    if key(event).startswith(b"i:"):
+        _known(turn)
+        for by_holding in (True, False):
+            come(turn, event, by_holding=by_holding)
+        return
+    if "request" not in given:
+        decide(turn.customer, event, turn.moment, turn.effects)
+        return
+    for rule in turn.book.requests.get(given["request"], ()):
+        ask(turn, rule, event)
+
+
+def _known(turn: Turn) -> None:
+    """What reaches many reaches those whom the engine knows."""
+    identity = memory(turn.customer).identity
+    identity.birth = identity.birth or birth_id(turn.customer.cid)
+
+
 def _event(given: Mapping[str, Any], number: int, at: int) -> Any:
-    properties = {name: value for name, value in given.items() if name != "event"}
+    properties = {name: value for name, value in given.items() if name not in {"event", "request"}}
     item = {
         "type": "track",
-        "event": given["event"],
+        "event": given.get("event", ASKED),
         "userId": "example",
         "messageId": f"example-{number}",
         "originalTimestamp": at,
@@ -169,7 +206,8 @@ def _acts(row: Row, expected: Expectation) -> bool:
 
 def _names(row: Row) -> list[tuple[str, str]]:
     return [
-        (action["kind"], str(action[ACTIONS[action["kind"]].named])) for action in row["actions"]
+        (kind := action.get("gift", action["kind"]), str(action[ACTIONS[kind].named]))
+        for action in row["actions"]
     ]
 
 
@@ -215,13 +253,17 @@ def offset(milliseconds: int) -> str:
 
 def _timeline(rows: Sequence[Row], example: Example, zone: ZoneInfo) -> list[str]:
     """Events and decisions in order, with what the condition read."""
-    lines = [(at, 0, f"event {event['event']}") for at, event in example.given]
+    lines = [(at, 0, _what(event)) for at, event in example.given]
     for row in rows:
         read = ", ".join(f"{name} {value}" for name, value in row["values"].items())
         told = f"{_done(row)}{f' ({read})' if read else ''}"
         lines.append((row["at"] - example.start, 1, told))
     lines.sort(key=lambda line: line[:2])
     return [f"{offset(at):>6}  {_clock(example.start + at, zone)}  {told}" for at, _, told in lines]
+
+
+def _what(given: Mapping[str, Any]) -> str:
+    return f"event {given['event']}" if "event" in given else f"request {given['request']}"
 
 
 def _clock(at: int, zone: ZoneInfo) -> str:

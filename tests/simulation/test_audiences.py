@@ -2,6 +2,8 @@
 
 import pytest
 
+from rules.load import book_from_sources
+from simulator.rule_tests import run_examples
 from tests.memory_engine import DAY, HOUR, MINUTE, START, MemoryEngine
 
 CRON = """
@@ -162,3 +164,40 @@ async def test_identities_that_unite_between_firing_and_turn_have_one_turn():
     world.tick(3 * DAY)
     await world.run()
     assert [row["cid"] for row in world.decisions()] == ["u:u1"]
+
+
+EXAMPLES = """
+examples:
+  - name: the 8th, though each has his own moment of the hour
+    start: 2026-01-07
+    given: []
+    expect: [{at: 34h, notify: miss_you}]
+  - name: followed for longer
+    start: 2026-01-07
+    given: []
+    until: 40d
+    expect: [{at: 34h, notify: miss_you}, {at: 778h, notify: miss_you}]
+"""
+ITEM_EXAMPLES = """
+examples:
+  - name: in the cart
+    given:
+      - {at: 0h, event: Product Added, product_id: p1, price: 100, quantity: 1}
+      - {at: 5h, event: Product Price Changed, product_id: p1, price: 80}
+      - {at: 6h, event: Product Price Changed, product_id: p2, price: 80}
+    expect: [{at: 5h, notify: miss_you}]
+  - name: only looked at
+    given:
+      - {at: 0h, event: Product Viewed, product_id: p1, price: 100}
+      - {at: 5h, event: Product Price Changed, product_id: p1, price: 80}
+    expect: []
+"""
+
+
+def test_examples_have_schedules_and_items_too():
+    rules = ruled(SCHEDULE + ", spread: 1h")
+    rules["campaigns/a.yaml"] += EXAMPLES
+    held = CRON.replace("{" + SCHEDULE + "}", "{item: Product Price Changed, held_in: [cart]}")
+    held = held.replace("member-day", "drop").replace("once_per: tick", "once_per: product")
+    rules["campaigns/b.yaml"] = held + ITEM_EXAMPLES
+    assert [one.why for one in run_examples(book_from_sources(rules))] == [()] * 4
