@@ -3,7 +3,7 @@
 Must live here: these three. Must not: HTTP, tokens. `propose` decides on a copy of the customer
 that nobody keeps, so it writes nothing and spends nothing: a proposal is no decision. That it was
 shown (or would have been, to a customer of the holdout) is a record, and makes it one: seen is
-seen, so the gates are not asked again, but once_per, limits and caps count it. What has its price
+seen, so the gates are not asked again, but once_per and limits count it. What has its price
 is decided where it is spent: a claim passes all the gates, and the budget, in its commit.
 """
 
@@ -12,12 +12,11 @@ from typing import Any, Final
 from engine.acting import act, decision_row
 from engine.actions import rows_of
 from engine.answers import Answer, note, noted
-from engine.caps import count
 from engine.case import Case
 from engine.effects import Effects, Moment, Row
 from engine.gates import enter_limit
-from engine.ids import instance_key, share
-from engine.journal import Instance, Journey
+from engine.ids import birth_id, instance_key, share
+from engine.journal import Instance, Journey, memory
 from engine.steps import close
 from engine.subjects import subject_of
 from engine.triggers import enter, fail, fire
@@ -44,7 +43,7 @@ def propose(customer: Customer, placement: str, event: Event, moment: Moment) ->
     found: list[Row] = []
     for rule in moment.book.requests.get(placement, ()):
         turn = Turn(customer, moment, Effects())
-        _ask(turn, rule, event)
+        ask(turn, rule, event)
         row = next((row for row in turn.effects.decisions if row["rule"] == rule.name), None)
         if row is None or (row["held"] and row["held"] != HOLDOUT):
             continue
@@ -54,8 +53,10 @@ def propose(customer: Customer, placement: str, event: Event, moment: Moment) ->
     return found
 
 
-def _ask(turn: Turn, rule: Rule, event: Event) -> None:
-    trigger = rule.trigger
+def ask(turn: Turn, rule: Rule, event: Event) -> None:
+    """What a rule decides for a page; an example's customer sees it and claims it at once."""
+    trigger, identity = rule.trigger, memory(turn.customer).identity
+    identity.birth = identity.birth or birth_id(turn.customer.cid, identity.erasures)
     try:
         subject = subject_of(rule, turn.customer, event, turn.zone)
         if subject is None or not isinstance(trigger, RequestTrigger):
@@ -151,7 +152,6 @@ def _write(turn: Turn, rule: Rule, instance: Instance, given: dict[str, Any]) ->
     rows = [] if held else rows_of(case) or []
     row = decision_row(case, step, actions=rows, held=held, split=split)
     turn.effects.decisions.append(row)
-    count(case, rows)
 
 
 def _passage(turn: Turn, rule: Rule, instance: Instance) -> Passage:

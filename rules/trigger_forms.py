@@ -120,4 +120,4 @@ COMPANIONS: Final = {
     "item": ("held_in", "audience", "spread", "if"),
     "request": ("if",),
 }
-WITH_EVENT: Final = ("event", "sequence", "item")
+WITH_EVENT: Final = ("event", "sequence", "item", "request")  # a page's question is read as one
