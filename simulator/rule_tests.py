@@ -92,15 +92,7 @@ def _rows(book: Book, example: Example) -> list[Row]:
     """The decisions, up to `until`, or until nothing more is due."""
     customer = Customer.decode("u:example", None, REGISTRY)
     effects = Effects()
-    start, last = example.start, max((at for at, _ in example.given), default=0)
-    until = start + (example.until if example.until is not None else last + BEYOND_MS)
-    told = max((last, *(expected.at_ms for expected in example.expect)))
-    given: list[tuple[int, int, Mapping[str, Any] | Rule]] = [
-        (start + at, number, event) for number, (at, event) in enumerate(example.given)
-    ]
-    for rule in book.rules.values():  # a schedule without `until` fires as far as is told
-        end = start + told if example.until is None else until
-        given += [(at, -1, rule) for at in firings(rule, start, end, book.shop.zone)]
+    until, given = _given(book, example)
     offset = 0
     purse = Purse(home={})  # this customer has the budgets to himself
 
@@ -140,6 +132,25 @@ def _rows(book: Book, example: Example) -> list[Row]:
         take_letters(at)
     wait_for(until)
     return effects.decisions
+
+
+def _given(
+    book: Book, example: Example
+) -> tuple[int, list[tuple[int, int, Mapping[str, Any] | Rule]]]:
+    """How far it is followed, and what happens when: its events, and the firings of schedules.
+
+    Without `until`, a schedule fires as far as the example tells of anything.
+    """
+    start, last = example.start, max((at for at, _ in example.given), default=0)
+    until = start + (example.until if example.until is not None else last + BEYOND_MS)
+    told = start + max((last, *(expected.at_ms for expected in example.expect)))
+    given: list[tuple[int, int, Mapping[str, Any] | Rule]] = [
+        (start + at, number, event) for number, (at, event) in enumerate(example.given)
+    ]
+    for rule in book.rules.values():
+        end = told if example.until is None else until
+        given += [(at, -1, rule) for at in firings(rule, start, end, book.shop.zone)]
+    return until, given
 
 
 def _happen(turn: Turn, given: Mapping[str, Any], number: int, at: int) -> None:
