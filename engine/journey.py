@@ -19,7 +19,6 @@ from engine.triggers import heard
 from engine.turn import Turn
 from features.customer import Customer
 from features.events import Event
-from rules.book import Ears
 from rules.model import StopOn, Wait
 
 
@@ -46,24 +45,11 @@ def listen(customer: Customer, event: Event, moment: Moment, effects: Effects) -
         broke_silence(turn, rule, event.at)
     for rule in ears.followed:
         follow(turn, rule, event, ears.names)
-    if ears.triggered:
-        _trigger(turn, ears, event)
+    if ears.sieve:
+        for rule in ears.sieve.rules(customer, event, moment.presets):
+            heard(turn, rule, event)
     if moves:
         announce(turn, *moves, event.at, event)
-
-
-def _trigger(turn: Turn, ears: Ears, event: Event) -> None:
-    """Let those rules hear it that it may concern; one that fails does, and says why."""
-    customer, at, presets = turn.customer, event.at, turn.moment.presets
-    for rule, asked in zip(ears.triggered, ears.asked, strict=True):
-        try:
-            for test in asked:
-                if not test(customer, event, at, presets):
-                    break
-            else:
-                heard(turn, rule, event)
-        except Exception:  # noqa: BLE001 - a rule's fault is that rule's alone
-            heard(turn, rule, event)
 
 
 def _heed(

@@ -34,7 +34,7 @@ from rules.model import (
     Trigger,
     Wait,
 )
-from rules.sieve import Asked, asked_first
+from rules.sieve import Sieve
 from rules.standing import ages, touched, version
 from rules.subjects import ALL_FIELDS, SUBJECTS, Source
 from rules.templates import Templates
@@ -98,7 +98,7 @@ class Ears(NamedTuple):
     sorts: tuple[Segment, ...] = ()  # segments it may move him into or out of
     crossing: tuple[Rule, ...] = ()  # rules whose number it may change
     held: frozenset[Holder] = frozenset()  # holders that it adds to what no facet keeps
-    asked: tuple[Asked, ...] = ()  # beside `triggered`: what must hold for each to be looked at
+    sieve: Sieve | None = None  # says which of `triggered` it may concern
 
 
 _HELD: Final[Mapping[Holder, frozenset[str]]] = {
@@ -215,7 +215,7 @@ class Book:
             frozenset(rule.name for rule in watchers),
             frozenset(rule.once_per for rule in watchers),
             followed, reached, told, dated, sorts, crossing, held,
-            tuple(asked_first(rule) for rule in triggered),
+            Sieve(triggered) if triggered else None,
         )  # fmt: skip
 
     def of_kind(self, kind: type[Trigger]) -> tuple[Rule, ...]:
