@@ -91,7 +91,7 @@ def fire(turn: Turn, rule: Rule, at: int) -> None:
 
 
 def plan(turn: Turn, rule: Rule, subject: str, at: int, spread_ms: int) -> None:
-    """His turn comes within `spread_ms` of `at`, always at the same moment (an example: at once)."""
+    """His turn comes within `spread_ms` of `at`, always at the same one; an example's at once."""
     planned = turn.journey.planned.get(rule.name, {})
     if len(planned) >= PLANNED_MAX:
         enter(turn, rule, subject, at)  # at once, rather than not at all

@@ -122,12 +122,7 @@ def _rows(book: Book, example: Example) -> list[Row]:
             break
         offset += 1
         wait_for(at)
-        turn = Turn(customer, moment(at), effects)
-        if isinstance(what, Rule):
-            _known(turn)
-            fire(turn, what, at)
-        else:
-            _happen(turn, what, number, at)
+        _happen(Turn(customer, moment(at), effects), what, number, at)
         wait_for(at)
         take_letters(at)
     wait_for(until)
@@ -153,8 +148,12 @@ def _given(
     return until, given
 
 
-def _happen(turn: Turn, given: Mapping[str, Any], number: int, at: int) -> None:
+def _happen(turn: Turn, given: Mapping[str, Any] | Rule, number: int, at: int) -> None:
     """An event; or a page asks, shows what it is told, and the customer takes the offer."""
+    if isinstance(given, Rule):
+        _known(turn)
+        fire(turn, given, at)
+        return
     event = _event(given, number, at)
     if key(event).startswith(b"i:"):
         _known(turn)
