@@ -22,7 +22,7 @@ from rules.model import Budget, Rate
 
 ASK, SLICE, UNSPENT = "ask", "slice", "unspent"  # the letters
 LEDGERS: Final = "b:"
-GRACE_MS: Final = 7_200_000  # after a bucket's end, for decisions that come late
+IDLE_MS: Final = 600_000  # then a slice goes back, and a no is asked anew
 RETRY_MS: Final = 60_000
 HELD: Final = "budget"
 WAITS: Final = "slice"
@@ -64,6 +64,7 @@ def spend(case: Case, rows: Sequence[Row]) -> str:
     for one, period in found:
         held = purse.slices[_key(one.ledger, period.number)]
         held.left -= one.amount
+        held.used = case.turn.moment.log_time
         if held.left < held.size // 4 and not held.asked and purse.home is None:
             held.asked = True
             _ask(case, one, period, 0)
@@ -110,8 +111,8 @@ def cost(coupon: Mapping[str, Any]) -> int:
 
 def _short(case: Case, purse: Purse, one: Claim, period: Bucket) -> str:
     """Why a slice does not do: `budget`, or it waits for the ledger; "" when it does."""
-    held = purse.slices.setdefault(_key(one.ledger, period.number), Slice(period.until))
-    limit = one.rate.count
+    log_time, limit = case.turn.moment.log_time, one.rate.count
+    held = purse.slices.setdefault(_key(one.ledger, period.number), Slice(log_time))
     if held.limit != limit:
         held.limit, held.refused = limit, 0
     need = one.amount - held.left
@@ -121,10 +122,10 @@ def _short(case: Case, purse: Purse, one: Claim, period: Bucket) -> str:
         return HELD
     if purse.home is not None:
         ledger = purse.home.setdefault(one.ledger, Ledger())
-        fill(held, ledger.grant(period, limit, need, 1), need, limit)
+        fill(held, ledger.grant(period, limit, need, 1), need, limit, log_time)
         return HELD if held.left < one.amount else ""
     _ask(case, one, period, need)
-    late, log_time = case.rule.late_ms, case.turn.moment.log_time
+    late = case.rule.late_ms
     if case.turn.moment.settings.record_clock:  # nothing is late there
         case.instance.again = log_time + max(late, RETRY_MS)
     else:
@@ -132,8 +133,9 @@ def _short(case: Case, purse: Purse, one: Claim, period: Bucket) -> str:
     return WAITS
 
 
-def fill(held: Slice, granted: int, need: int, limit: int) -> None:
+def fill(held: Slice, granted: int, need: int, limit: int, log_time: int) -> None:
     """The ledger's answer comes into a slice; nothing for something needed is its no."""
+    held.used = log_time
     if granted:
         held.left += granted
         held.size = granted
@@ -151,10 +153,10 @@ def _ask(case: Case, one: Claim, period: Bucket, need: int) -> None:
 
 
 def give_back(moment: Moment, effects: Effects) -> None:
-    """At a tick: what was not spent of a bucket goes back after its end."""
+    """At a tick: what nobody needed lately goes back, at a period's end and before."""
     slices = moment.purse.slices if moment.purse else {}
-    ended = [key for key, held in slices.items() if held.until + GRACE_MS <= moment.log_time]
-    for key in sorted(ended):
+    idle = [key for key, held in slices.items() if held.used + IDLE_MS <= moment.log_time]
+    for key in sorted(idle):
         ledger, _, number = key.rpartition("#")
         if left := slices.pop(key).left:
             body = {"number": int(number), "left": left}

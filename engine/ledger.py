@@ -9,6 +9,7 @@ written, never looser. What is granted counts as spent until it is given back.
 """
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -23,21 +24,19 @@ from rules.values import Rate
 PARTS: Final = 8  # of a rolling period
 SHARE: Final = 8  # a slice is at most 1/8 of what is left, for all shards together
 BUCKETS_MAX: Final = 64  # that a ledger remembers; from older ones nothing is granted any more
-NEVER: Final = 2**53
 
 
 class Bucket(NamedTuple):
-    """A period's number, how many of them a window spans, and its end (ms)."""
+    """A period's number, and how many of them a window spans."""
 
     number: int
-    width: int
-    until: int
+    width: int = 1
 
 
 class Slice(msgspec.Struct, array_like=True):
     """What a shard may still spend of a bucket, in the ledger's unit (coupons, or fen)."""
 
-    until: int  # the bucket's end, ms
+    used: int  # when it was last spent from, filled or refused, by log time (ms)
     left: int = 0
     size: int = 0  # as it was last granted
     asked: bool = False  # more was asked for ahead
@@ -90,38 +89,25 @@ def bucket(rate: Rate, at: int, timezone: str) -> Bucket:
     >>> bucket(Rate(5, 0, "ever"), 0, "Asia/Shanghai").number
     0
     >>> bucket(Rate(5, 0, "month"), 0, "Asia/Shanghai")
-    Bucket(number=23640, width=1, until=2649600000)
+    Bucket(number=23640, width=1)
     >>> bucket(Rate(5, 80), 170, "Asia/Shanghai")
-    Bucket(number=17, width=9, until=180)
+    Bucket(number=17, width=9)
     """
     if rate.calendar in {"run", "ever"}:
-        return Bucket(0, 1, NEVER)
+        return Bucket(0)
     if not rate.calendar:
         part = max(1, rate.per_ms // PARTS)
-        return Bucket(at // part, -(-rate.per_ms // part) + 1, (at // part + 1) * part)
-    zone = ZoneInfo(timezone)
-    day = dt.datetime.fromtimestamp(at / 1_000, zone).date()
-    number, after = _PERIODS[rate.calendar](day)
-    return Bucket(number, 1, round(dt.datetime.combine(after, dt.time(), zone).timestamp() * 1_000))
+        return Bucket(at // part, -(-rate.per_ms // part) + 1)
+    day = dt.datetime.fromtimestamp(at / 1_000, ZoneInfo(timezone)).date()
+    return Bucket(_PERIODS[rate.calendar](day))
 
 
-def _day(day: dt.date) -> tuple[int, dt.date]:
-    return day.toordinal(), day + dt.timedelta(days=1)
-
-
-def _week(day: dt.date) -> tuple[int, dt.date]:
-    return (day.toordinal() - 1) // 7, day + dt.timedelta(days=7 - day.weekday())
-
-
-def _month(day: dt.date) -> tuple[int, dt.date]:
-    return day.year * 12 + day.month - 1, dt.date(day.year + day.month // 12, day.month % 12 + 1, 1)
-
-
-def _year(day: dt.date) -> tuple[int, dt.date]:
-    return day.year, dt.date(day.year + 1, 1, 1)
-
-
-_PERIODS: Final = {"day": _day, "week": _week, "month": _month, "year": _year}
+_PERIODS: Final[dict[str, Callable[[dt.date], int]]] = {
+    "day": dt.date.toordinal,
+    "week": lambda day: (day.toordinal() - 1) // 7,  # from Monday on
+    "month": lambda day: day.year * 12 + day.month - 1,
+    "year": lambda day: day.year,
+}
 
 
 def _nothing(_state: Ledger, _event: Event, _emit: Emit) -> None:

@@ -48,8 +48,8 @@ def receive_slice(
     if forwarded(customer, SLICE, body, moment, effects):
         return
     if held is None:
-        held = slices[key] = Slice(body["bucket"][2], limit=body["limit"])
-    fill(held, body["granted"], body["need"], body["limit"])
+        held = slices[key] = Slice(moment.log_time, limit=body["limit"])
+    fill(held, body["granted"], body["need"], body["limit"], moment.log_time)
     if any(one.waits_for_slice for one in memory(customer).journey.open):
         turn = Turn(customer, moment, effects)
         for one in sorted(turn.journey.open, key=lambda one: order_of(turn.book, one)):

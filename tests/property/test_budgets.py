@@ -103,7 +103,7 @@ async def _play(world: MemoryEngine, steps) -> list[str]:
 def test_a_ledger_grants_no_window_more_than_its_limit(width, limit, asks):
     ledger, held = Ledger(), {}
     for number, need, back in asks:
-        granted = ledger.grant(Bucket(number, width, 0), limit, need, 3)
+        granted = ledger.grant(Bucket(number, width), limit, need, 3)
         assert granted == 0 or granted >= need
         held[number] = held.get(number, 0) + granted
         given_back = min(back, held[number])
