@@ -13,8 +13,9 @@ from simulator.rule_tests import run_example, run_examples
 RULES = Path(__file__).resolve().parents[2] / "rules"
 BOOK = load_book(RULES)
 SHIPPED = {
-    "browse-nudge", "cart-rescue", "coupon-expiring", "first-order-welcome", "unpaid-order",
-    "welcome", "win-back",
+    "ask-consent", "big-sale", "browse-nudge", "cart-rescue", "coupon-expiring",
+    "first-order-welcome", "live-cart", "member-day", "points-expiring", "price-drop", "referral",
+    "unpaid-order", "welcome", "win-back",
 }  # fmt: skip
 
 
