@@ -12,6 +12,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from engine.decide import decide, next_alarm, receive, wake_up
+from engine.dues import redate
 from engine.effects import Effects, Moment, Settings
 from engine.ids import birth_id
 from engine.items import come
@@ -21,11 +22,12 @@ from engine.requests import ASKED, ask
 from engine.schedules import fire, firings
 from engine.turn import Turn
 from features.customer import Customer
-from features.events import key, parse
+from features.events import Event, key, parse
 from features.values import BadEvent
 from rules.actions import ACTIONS
 from rules.book import Book
-from rules.model import Example, Expectation, Rule
+from rules.model import DueTrigger, Example, Expectation, Rule
+from simulator.rule_traces import Trace, Watch
 
 SETTINGS: Final = Settings(shard=0, shards=1, secret=b"rule examples", record_clock=True)
 TIMERS_MAX: Final = 1_000
@@ -84,12 +86,15 @@ def run_example(book: Book, rule: Rule, example: Example) -> Outcome:
         rule.file,
         example.line,
         tuple(why),
-        tuple(_timeline(rows, example, book.shop.zone)) if why else (),
+        tuple(_timeline(rows, example, book.shop.zone, _notes(alone, rule, example)))
+        if why
+        else (),
     )
 
 
-def _rows(book: Book, example: Example) -> list[Row]:
-    """The decisions, up to `until`, or until nothing more is due."""
+def _rows(book: Book, example: Example, watch: Watch | None = None) -> list[Row]:
+    """The decisions, up to `until`, or until nothing more is due; `watch` is told all the way."""
+    watch = watch or _nobody
     customer = Customer.decode("u:example", None, REGISTRY)
     effects = Effects()
     until, given = _given(book, example)
@@ -108,6 +113,7 @@ def _rows(book: Book, example: Example) -> list[Row]:
             if not due or due > time:
                 return
             wake_up(customer, moment(due), effects)
+            watch(Turn(customer, moment(due), effects), None)
             take_letters(due)
 
     def take_letters(time: int) -> None:
@@ -117,16 +123,32 @@ def _rows(book: Book, example: Example) -> list[Row]:
             if letter.kind == "event" and letter.cid == customer.cid:
                 receive(customer, letter.kind, letter.body, moment(time), effects)
 
+    _dated(Turn(customer, moment(example.start), effects), example)
     for at, number, what in sorted(given, key=lambda one: one[:2]):
         if at > until:
             break
         offset += 1
         wait_for(at)
-        _happen(Turn(customer, moment(at), effects), what, number, at)
+        turn = Turn(customer, moment(at), effects)
+        watch(turn, _happen(turn, what, number, at))
         wait_for(at)
         take_letters(at)
     wait_for(until)
     return effects.decisions
+
+
+def _nobody(_turn: Turn, _event: Event | None) -> None:
+    """Nobody watches an example that holds."""
+
+
+def _notes(book: Book, rule: Rule, example: Example) -> list[tuple[int, str]]:
+    """What went on inside, from running it once more."""
+    trace = Trace(book.rules[rule.name])
+    try:
+        _rows(book, example, trace.watch)
+    except BadEvent:  # the outcome says so itself
+        return []
+    return trace.notes
 
 
 def _given(
@@ -148,23 +170,30 @@ def _given(
     return until, given
 
 
-def _happen(turn: Turn, given: Mapping[str, Any] | Rule, number: int, at: int) -> None:
+def _happen(turn: Turn, given: Mapping[str, Any] | Rule, number: int, at: int) -> Event | None:
     """An event; or a page asks, shows what it is told, and the customer takes the offer."""
     if isinstance(given, Rule):
         _known(turn)
         fire(turn, given, at)
-        return
+        return None
     event = _event(given, number, at)
     if key(event).startswith(b"i:"):
         _known(turn)
         for by_holding in (True, False):
             come(turn, event, by_holding=by_holding)
-        return
-    if "request" not in given:
+    elif "request" not in given:
         decide(turn.customer, event, turn.moment, turn.effects)
-        return
-    for rule in turn.book.requests.get(given["request"], ()):
-        ask(turn, rule, event)
+    else:
+        for rule in turn.book.requests.get(given["request"], ()):
+            ask(turn, rule, event)
+    return event
+
+
+def _dated(turn: Turn, example: Example) -> None:
+    """Rules that are due at a date learn the one that the example lays over the customer."""
+    for rule in turn.book.of_kind(DueTrigger) if example.customer else ():
+        _known(turn)
+        redate(turn, rule, example.start)
 
 
 def _known(turn: Turn) -> None:
@@ -173,7 +202,7 @@ def _known(turn: Turn) -> None:
     identity.birth = identity.birth or birth_id(turn.customer.cid)
 
 
-def _event(given: Mapping[str, Any], number: int, at: int) -> Any:
+def _event(given: Mapping[str, Any], number: int, at: int) -> Event:
     properties = {name: value for name, value in given.items() if name not in {"event", "request"}}
     item = {
         "type": "track",
@@ -211,14 +240,30 @@ def _held(row: Row, expected: Expectation) -> bool:
 
 
 def _acts(row: Row, expected: Expectation) -> bool:
-    return sorted(_names(row)) == sorted(expected.actions)
+    """Each action as it is expected, by its name or another that people call it by."""
+    left = [(kind, {name, *_called(one)}) for (kind, name), one in _named(row)]
+    for kind, name in expected.actions:
+        found = next((one for one in left if one[0] == kind and name in one[1]), None)
+        if found is None:
+            return False
+        left.remove(found)
+    return not left
+
+
+def _named(row: Row) -> list[tuple[tuple[str, str], Row]]:
+    return [
+        ((kind := action.get("gift", action["kind"]), str(action[ACTIONS[kind].named])), action)
+        for action in row["actions"]
+    ]
 
 
 def _names(row: Row) -> list[tuple[str, str]]:
-    return [
-        (kind := action.get("gift", action["kind"]), str(action[ACTIONS[kind].named]))
-        for action in row["actions"]
-    ]
+    return [name for name, _ in _named(row)]
+
+
+def _called(action: Row) -> list[str]:
+    """Points are called by what they are for as well, tasks by their title."""
+    return [str(action[key]) for key in ("reason", "multiply", "title") if action.get(key)]
 
 
 def _fields(row: Row, expected: Expectation) -> list[str]:
@@ -261,19 +306,32 @@ def offset(milliseconds: int) -> str:
     return f"{milliseconds / 1_000:g}s"
 
 
-def _timeline(rows: Sequence[Row], example: Example, zone: ZoneInfo) -> list[str]:
-    """Events and decisions in order, with what the condition read."""
-    lines = [(at, 0, _what(event)) for at, event in example.given]
-    for row in rows:
-        read = ", ".join(f"{name} {value}" for name, value in row["values"].items())
-        told = f"{_done(row)}{f' ({read})' if read else ''}"
-        lines.append((row["at"] - example.start, 1, told))
+def _timeline(
+    rows: Sequence[Row], example: Example, zone: ZoneInfo, notes: Sequence[tuple[int, str]]
+) -> list[str]:
+    """Events and decisions in order; under each what the rule made of it."""
+    start = example.start
+    lines = [(at, 0, _told(event)) for at, event in example.given]
+    lines += [(row["at"] - start, 1, _row(row)) for row in rows]
+    lines += [(at - start, 2, note) for at, note in notes]
     lines.sort(key=lambda line: line[:2])
-    return [f"{offset(at):>6}  {_clock(example.start + at, zone)}  {told}" for at, _, told in lines]
+    return [
+        f"{'':6}  ↳ {told}" if kind == 2 else f"{offset(at):>6}  {_clock(start + at, zone)}  {told}"
+        for at, kind, told in lines
+    ]
 
 
-def _what(given: Mapping[str, Any]) -> str:
-    return f"event {given['event']}" if "event" in given else f"request {given['request']}"
+def _told(event: Mapping[str, Any]) -> str:
+    """An event of the example, with what it carries."""
+    head = f"event {event['event']}" if "event" in event else f"request {event['request']}"
+    given = [f"{name} {value}" for name, value in event.items() if name not in {"event", "request"}]
+    return f"{head} ({', '.join(given)})" if given else head
+
+
+def _row(row: Row) -> str:
+    """A decision: what it does, or what holds it; with what the condition read."""
+    read = ", ".join(f"{name} {value}" for name, value in row["values"].items())
+    return f"{_done(row)}{f' ({read})' if read else ''}"
 
 
 def _clock(at: int, zone: ZoneInfo) -> str:
