@@ -17,7 +17,6 @@ from rules.scope import Kind
 UNBUILT: Final = frozenset((
     "rule.digest",
     *("inactive.if", "inactive.looked"),
-    *("do.alert", "do.task", "do.webhook"),
     *("recommend.similar", "recommend.together", "recommend.trending"),
     *("offer.codes", "offer.stacks"),
     *("shop.approval",),

@@ -57,6 +57,21 @@ async def test_only_events_are_rows():
     assert await archived(log, entry(0, 7)) == [0, 4, 5]
 
 
+async def test_what_a_rule_emitted_is_a_row_where_its_letter_first_arrived():
+    def letter(**body) -> Append:
+        value = {"kind": "event", "cid": "u:1", "body": {"value": event(7).decode(), **body}}
+        return Append(0, LETTER, orjson.dumps(value))
+
+    log = MemoryLog(2)
+    forwarded, further = letter(path=["a:2"]), letter(path=["a:2"], emitted=1)
+    await log.append([letter(path=[], emitted=1), forwarded, further])
+    rows = Rows()
+    await Archive(log, rows).take([entry(0, 3)])
+    assert [(row["cid"], row["message_id"], row["log_offset"]) for row in rows.rows] == [
+        ("u:1", "m7", 0)
+    ]
+
+
 async def test_no_row_beyond_what_was_committed():
     log = await filled(*[b"u:1"] * 10)
     assert await archived(log, entry(2, 4), entry(4, 7)) == [2, 3, 4, 5, 6]

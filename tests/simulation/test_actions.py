@@ -311,3 +311,22 @@ async def test_a_customer_is_a_row_once_a_day_and_who_browses_is_none():
     assert (first["cid"], first["tier"], first["points"]) == ("u:u", "gold", 0)
     assert (second["points"], second["consent"]) == (9, {"marketing": ["push"]})
     assert second["version"] == second["updated_at"] == START + 26 * HOUR
+
+
+async def test_what_is_for_the_shops_own_people_says_all_they_need():
+    world = engine(
+        rule(
+            "alert: {to: merchant, template: bad, with: {stars: '= review.rating'}}\n"
+            "task: {team: care, title: call him, priority: high, due: 4h}\n"
+            "webhook: {name: crm, body: {of: '= review.rating'}}",
+            event="Product Reviewed",
+            more="once_per: review\n",
+        )
+    )
+    world.send(0, "Product Reviewed", rating=1, merchant_id="m7", product_id="p", userId="u")
+    await world.run()
+    alert, task, webhook = actions(world)
+    assert (alert["to"], alert["merchant_id"], alert["with"]) == ("merchant", "m7", {"stars": 1})
+    assert (task["team"], task["title"], task["priority"]) == ("care", "call him", "high")
+    assert task["due_at"] == START + 4 * HOUR
+    assert (webhook["hook"], webhook["body"]) == ("crm", {"of": 1})
