@@ -8,6 +8,7 @@ Must not: what is read (rules/standing.py), audiences (rounds.py).
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -23,6 +24,7 @@ from rules.model import CrossesTrigger, Rule, Segment, SegmentTrigger
 
 AHEAD_DAYS: Final = 31  # how far a midnight looks for the next one that changes something
 Move = tuple[str, bool]  # the name of a segment or tier; whether he came in
+STAYED: Final[AbstractSet[Move]] = frozenset()
 
 
 def meet(turn: Turn, at: int) -> None:
@@ -41,22 +43,22 @@ def meet(turn: Turn, at: int) -> None:
     _look_again(turn, max(at, turn.moment.log_time))
 
 
-def hear(turn: Turn, ears: Ears, event: Event) -> tuple[set[Move], list[Rule]]:
+def hear(turn: Turn, ears: Ears, event: Event) -> tuple[AbstractSet[Move], list[Rule]] | None:
     """What an event that has been folded moves: read as of it, or of his last one if it is late."""
-    at = _latest(turn.customer, event.at)
-    segments, rules, presets = ears.sorts, ears.crossing, turn.moment.presets
-    if presets:  # of an example: they may be of any facet
+    at, segments, rules = _latest(turn.customer, event.at), ears.sorts, ears.crossing
+    if presets := turn.moment.presets:  # of an example: they may be of any facet
         segments = tuple(turn.book.segments.values())
         rules = turn.book.of_kind(CrossesTrigger)
-    journey, log_time = turn.journey, turn.moment.log_time
-    if journey.asked - log_time > DAY_MS:
+    log_time = turn.moment.log_time
+    if turn.journey.asked - log_time > DAY_MS:
         _look_again(turn, log_time)
-    moves = _sort(turn, segments, at, presets) if segments else set()
-    return moves, cross(turn, rules, at, None) if rules else []
+    moves = _sort(turn, segments, at, presets)
+    crossed = cross(turn, rules, at, None) if rules else []
+    return (moves, crossed) if moves or crossed else None
 
 
 def announce(
-    turn: Turn, moves: set[Move], crossed: list[Rule], at: int, event: Event | None = None
+    turn: Turn, moves: AbstractSet[Move], crossed: list[Rule], at: int, event: Event | None = None
 ) -> None:
     """Let the rules hear of it."""
     if moves:
@@ -129,7 +131,8 @@ def midnight_after(at: int, timezone: str) -> int:
 
 def _latest(customer: Customer, at: int) -> int:
     """The time of his last event, if `at` (ms) is before it: what is known is known of then."""
-    return max(at, int(customer.state("seen").last))
+    last: int = customer.states["seen"].last
+    return max(last, at)
 
 
 def _look_again(turn: Turn, at: int) -> None:
@@ -139,10 +142,12 @@ def _look_again(turn: Turn, at: int) -> None:
         journey.arm(journey.asked)
 
 
-def _sort(turn: Turn, segments: Iterable[Segment], at: int, extra: Mapping[str, Any]) -> set[Move]:
+def _sort(
+    turn: Turn, segments: Iterable[Segment], at: int, extra: Mapping[str, Any]
+) -> AbstractSet[Move]:
     """Set anew in which tier of each he is; how he moved."""
     customer, inside = turn.customer, turn.journey.inside
-    moves: set[Move] = set()
+    moves: AbstractSet[Move] = STAYED
     for segment in segments:
         held = inside.get(segment.name, "")
         found = tier_of(segment, held, customer, at, extra)
@@ -158,7 +163,7 @@ def tier_of(
     for tier in segment.tiers:
         if tier.condition.test(customer, None, at, extra):
             return tier.name
-        if tier.stay and tier.name == held and tier.stay.test(customer, None, at, extra):
+        if tier.name == held and tier.stay and tier.stay.test(customer, None, at, extra):
             return tier.name
     return ""
 

@@ -5,7 +5,7 @@ holds all of its time and at most one bucket more.
 """
 
 from collections.abc import Callable
-from functools import partial
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -114,25 +114,23 @@ COUNTED: Final = {
 }
 
 
-def total(windows: Windows, now: int, *, what: str, over: str) -> int:
-    """The sum of `what` over the window, in its own small unit."""
-    buckets, span_ms, width_ms, _ = WINDOWS[over]
-    since, until = (now - span_ms) // width_ms, now // width_ms
-    result = 0
-    for number, counts in getattr(windows, buckets).items():
-        if since <= number <= until:
-            result += getattr(counts, what)
-    return result
-
-
-def _spend(windows: Windows, now: int, *, over: str) -> float:
-    return major(total(windows, now, what="spend", over=over))
-
-
 def _reader(what: str, over: str) -> Callable[[Windows, int], float]:
-    if what == "spend":
-        return partial(_spend, over=over)
-    return partial(total, what=what, over=over)
+    """The sum of `what` over the window; of spend in the shop's money."""
+    buckets, span_ms, width_ms, _ = WINDOWS[over]
+    held, counted = attrgetter(buckets), attrgetter(what)
+
+    def total(windows: Windows, now: int) -> int:
+        since, until = (now - span_ms) // width_ms, now // width_ms
+        result = 0
+        for number, counts in held(windows).items():
+            if since <= number <= until:
+                result += counted(counts)
+        return result
+
+    def spent(windows: Windows, now: int) -> float:
+        return major(total(windows, now))
+
+    return spent if what == "spend" else total
 
 
 FACET: Final = Facet(
