@@ -13,8 +13,9 @@ from simulator.rule_tests import run_example, run_examples
 RULES = Path(__file__).resolve().parents[2] / "rules"
 BOOK = load_book(RULES)
 SHIPPED = {
-    "ask-consent", "big-sale", "browse-nudge", "cart-rescue", "coupon-expiring",
-    "first-order-welcome", "live-cart", "member-day", "points-expiring", "price-drop", "referral",
+    "ask-consent", "bad-review", "big-sale", "birthday", "browse-nudge", "cart-rescue",
+    "coupon-expiring", "first-order-welcome", "leaves-high-value", "live-cart", "member-day",
+    "points-expiring", "price-drop", "referral", "replenishment", "ship-delay", "tier-upgrade",
     "unpaid-order", "welcome", "win-back",
 }  # fmt: skip
 
