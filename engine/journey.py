@@ -19,7 +19,8 @@ from engine.triggers import heard
 from engine.turn import Turn
 from features.customer import Customer
 from features.events import Event
-from rules.model import StopOn, Wait
+from rules.book import Ears
+from rules.model import SequenceTrigger, StopOn, Wait
 
 
 def listen(customer: Customer, event: Event, moment: Moment, effects: Effects) -> None:
@@ -43,13 +44,24 @@ def listen(customer: Customer, event: Event, moment: Moment, effects: Effects) -
                 _heed(turn, instance, event, subjects, ears.names)
     for rule in ears.silenced:
         broke_silence(turn, rule, event.at)
-    for rule in ears.followed:
-        follow(turn, rule, event, ears.names)
-    if ears.sieve:
+    if ears.followed:
+        _trigger(turn, ears, event)
+    elif ears.sieve:
         for rule in ears.sieve.rules(customer, event, moment.presets):
             heard(turn, rule, event)
     if moves:
         announce(turn, *moves, event.at, event)
+
+
+def _trigger(turn: Turn, ears: Ears, event: Event) -> None:
+    """Rules with a trigger of either kind hear it in one order: a cap is for the first of them."""
+    sieve = ears.sieve
+    rules = list(sieve.rules(turn.customer, event, turn.moment.presets)) if sieve else []
+    for rule in sorted([*rules, *ears.followed], key=lambda rule: (-rule.priority, rule.name)):
+        if isinstance(rule.trigger, SequenceTrigger):
+            follow(turn, rule, event, ears.names)
+        else:
+            heard(turn, rule, event)
 
 
 def _heed(

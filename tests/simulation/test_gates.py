@@ -252,3 +252,19 @@ async def test_what_was_waiting_when_the_switch_was_thrown_is_killed_too():
     world.tick(DAY)
     await world.run()
     assert [what for _, _, what in told(world)] == ["killed"]
+
+
+async def test_of_an_event_and_a_sequence_the_higher_priority_comes_first():
+    step = "when: {sequence: [{event: Product Viewed}, {event: Product Viewed}], within: 1h}"
+    shop = "caps:\n  - {limit: 1 per day}\n"
+    for priority, wins in ((40, "look"), (60, "also")):
+        text = OTHER.replace("when: {event: Product Viewed}", f"priority: {priority}\n{step}")
+        late = LOOK.replace(
+            "when: {event: Product Viewed}", "when: {event: Product Viewed, count: 2, within: 1h}"
+        ).replace("once_per: event", "once_per: product")
+        world = engine(late, text, shop=shop)
+        view(world, 0)
+        view(world, MINUTE)
+        await world.run()
+        assert {rule: what for _, rule, what in told(world)}[wins] == "push"
+        assert sorted(what for _, _, what in told(world)) == ["cap", "push"]
