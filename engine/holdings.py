@@ -11,6 +11,7 @@ from features import coupon_ledger, points_ledger
 from features.customer import Customer
 from features.events import Event
 from features.facet import Emit
+from features.segment_moves import moved
 
 LAPSING: Final = frozenset(("coupon_ledger", "points_ledger"))  # whose rows may set a timer
 _HELD: Final[tuple[tuple[str, Any], ...]] = (("coupons", coupon_ledger), ("points", points_ledger))
@@ -37,6 +38,19 @@ def lapse(customer: Customer, moment: Moment, effects: Effects) -> None:
         if 0 < ledger.due(customer.state(facet)) <= moment.log_time:
             emit = emitter(customer, moment, effects)
             ledger.lapse(customer.touch(facet), moment.log_time, emit)
+
+
+def count_once(mine: Customer, theirs: Customer, emit: Emit, at: int) -> None:
+    """Of two who become one: a tier or label that both were counted in counts once from now on."""
+    one, other = mine.state("tags"), theirs.state("tags")
+    both = [("tag", name) for name in sorted(one.labels.keys() & other.labels.keys())]
+    both += [("audience", name) for name in sorted(one.audiences.keys() & other.audiences.keys())]
+    tiers = mine.state("member"), theirs.state("member")
+    if all(side.tier for side in tiers):
+        both.append(("member", min(tiers, key=lambda side: side.told).tier))
+    for kind, name in both:
+        holder = mine.touch("member" if kind == "member" else "tags")
+        holder.moves = moved(kind, name, "", at, holder.moves, emit)
 
 
 def redeemed_by(event: Event, rows: list[Row]) -> list[Event]:

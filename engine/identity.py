@@ -13,6 +13,7 @@ import orjson
 from engine import membership
 from engine.effects import Effects, Letter, Moment
 from engine.erasure import ask
+from engine.holdings import count_once, emitter
 from engine.ids import event_hash
 from engine.journal import (
     ALIASES_MAX,
@@ -117,6 +118,7 @@ def _unite(customer: Customer, body: dict[str, Any], moment: Moment, effects: Ef
         return
     identity.aliases = [*identity.aliases, *aliases][-ALIASES_MAX:]
     identity.birth = _birth(customer, other)
+    count_once(customer, other, emitter(customer, moment, effects), body["at"])
     catalog.merge(customer, other)
     write(customer)
     unite_seen(mine.seen, left.seen)

@@ -36,6 +36,10 @@ def _row(customer: Customer, moment: Moment) -> dict[str, Any]:
         "cid": customer.cid, "version": now, "updated_at": now,
         "first_seen": seen.first or None, "last_seen": seen.last or None,
         "birthday_md": customer.state("contact").birthday_md,
+        "segments": [
+            name if tier == name else f"{name}.{tier}"
+            for name, tier in sorted(mine.journey.inside.items())
+        ],
         "tier": catalog.value(customer, "member.tier", now) or "",
         "consent": {purpose: word.channels for purpose, word in told.items()},
         "scores": {MODEL: mine.example.score} if mine.example.version else {},

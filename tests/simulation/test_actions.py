@@ -137,6 +137,21 @@ async def test_the_coupons_of_a_visitor_are_his_when_he_is_known():
     ]
 
 
+async def test_what_both_sides_of_one_person_were_counted_in_counts_once():
+    world = engine(rule("tag: {add: [vip]}"))
+    for who in ({"userId": "", "anonymousId": "a"}, {"userId": "u"}):
+        add(world, **who)
+    world.send(1, type="identify", userId="u", traits={"tier": "gold"})
+    world.send(2, type="identify", anonymousId="a", traits={"tier": "silver"})
+    world.send(MINUTE, type="identify", userId="u", anonymousId="a")
+    await world.run()
+    sizes: dict[str, int] = {}
+    for row in ledger(world, "segment_moves"):
+        sizes[row["segment"]] = sizes.get(row["segment"], 0) + row["move"]
+    assert sizes == {"tag.vip": 1, "member.silver": 1, "member.gold": 0}
+    assert value(world, "member.tier", HOUR) == "silver"
+
+
 async def test_erasure_takes_what_he_holds():
     world = engine(rule("coupon: {offer: SAVE, off: 30, valid: 1d}\ntag: {add: [x]}\npause: {purpose: marketing, for: 9d}"))  # fmt: skip
     add(world)
