@@ -11,6 +11,7 @@ import typer
 
 from rules.advice import advice
 from rules.errors import RuleError, RuleErrors, near, one_of
+from rules.json_schema import schema as schema_of
 from rules.load import load_book
 from simulator.rule_tests import run_examples
 
@@ -38,6 +39,11 @@ def check(folder: Path, as_json: bool) -> int:
         sys.stderr.writelines(f"warning: {doubt}\n" for doubt in doubts)
         sys.stdout.write(f"{len(names)} rules: {', '.join(names)}\n")
     return int(bool(errors))
+
+
+def schema(place: str) -> None:
+    """Print the JSON Schema of one kind of file."""
+    sys.stdout.write(json.dumps(schema_of(place), ensure_ascii=False, indent=2) + "\n")
 
 
 def test(folder: Path, names: list[str], as_json: bool) -> int:

@@ -5,6 +5,7 @@ Must live here: these commands' names and options. Must not: replaying, comparin
 
 # ruff: noqa: PLC0415 - as in cli
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -151,3 +152,25 @@ def rules_versions(data: DataOption = HERE, as_json: JsonOption = False) -> None
     from api.cli_rules_publish import versions
 
     raise typer.Exit(versions(data, as_json))
+
+
+class SchemaOf(StrEnum):
+    """The kinds of rule files."""
+
+    rule = "rule"
+    offer = "offer"
+    segment = "segment"
+    shop = "shop"
+
+
+@rules.command("schema")
+def rules_schema(
+    of: Annotated[SchemaOf, typer.Argument(help="Which kind of file.")] = SchemaOf.rule,
+) -> None:
+    """Print the JSON Schema of rule files: VS Code's YAML extension completes and checks by it.
+
+    Example: laike rules schema > .vscode/laike-rule.json
+    """
+    from api.cli_rules import schema
+
+    schema(of.value)
