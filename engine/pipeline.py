@@ -22,7 +22,7 @@ from engine.journal import REGISTRY, memory
 from engine.ledger import Purse
 from engine.measures import MEASURES
 from engine.outbox import entry, letters
-from engine.records import KILL, RULES, TICK, VERSIONS, Record
+from engine.records import KILL, LETTER, RULES, Record, TICK, VERSIONS
 from engine.rounds import ARM, PART_MAX, PARTS_MAX, begin_arming, cid_of, listing, member
 from engine.run import Run, customer_of
 from engine.schedules import SCHEDULE, begin, begun, ripe, upcoming
@@ -198,7 +198,7 @@ class Shard:
         """Schedules fire: their rounds begin, in a commit of its own."""
         run = self._run({})
         run.state.log_time = max(run.state.log_time, until)
-        begin(self._book, run.state, until)
+        begin(self._book, run.state, until, late=not self.settings.record_clock)
         await self._commit(record.offset, _next_step(self._position), run)
 
     async def _go_round(self, run: Run, record: Record, poison: dict[int | str, str]) -> bool:
@@ -417,7 +417,7 @@ def _first_run(records: list[Record]) -> tuple[list[Record], list[str]]:
         if len(distinct) > CUSTOMERS_MAX:
             break
         cids.append(cid)
-        if key == TICK:
+        if key == TICK or (key == LETTER and not cid):  # which begins a round for the next tick
             break
     return records[: len(cids)], cids
 

@@ -58,10 +58,17 @@ def ripe(book: Book, state: ShardState, until: int) -> list[tuple[int, int, str,
     )
 
 
-def begin(book: Book, state: ShardState, until: int) -> None:
-    """Begin the rounds of the firings that have come by `until` (ms)."""
+def begin(book: Book, state: ShardState, until: int, *, late: bool) -> None:
+    """Begin the rounds of the firings that have come by `until` (ms).
+
+    Where something can be `late`: of those that are, the first one says so for all of them.
+    """
     for due, _, name, key in ripe(book, state, until):
         state.schedules[key] = due
+        rule = book.rules[name]
+        if late and isinstance(rule.trigger, ScheduleTrigger):
+            in_time = until - rule.late_ms - rule.trigger.spread_ms - 1
+            state.schedules[key] = max(due, in_time)
         state.rounds.append(Round(SCHEDULE, CUSTOMERS, due, {"rule": name}))
 
 
