@@ -99,9 +99,10 @@ def _last(customer: Customer, rule: Rule) -> int:
 
 
 def _schedule(turn: Turn, one: Round) -> None:
-    rule = turn.book.rules.get(one.body["rule"])
-    if rule is not None:
-        fire(turn, rule, one.at)
+    for at, name in one.body["firings"]:
+        rule = turn.book.rules.get(name)
+        if rule is not None:
+            fire(turn, rule, at)
     wake_up(turn.customer, turn.moment, turn.effects)
 
 

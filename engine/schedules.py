@@ -21,6 +21,7 @@ from rules.model import EVERYONE, Rule, ScheduleTrigger
 from rules.schedules import next_firing
 
 SCHEDULE: Final = "schedule"
+MISSED_MAX: Final = 50  # firings of one rule in a round
 PLANNED_MAX: Final = 20  # turns to come of one rule at one customer
 
 
@@ -40,36 +41,30 @@ def _of(book: Book) -> list[tuple[str, Rule, ScheduleTrigger]]:
     ]
 
 
-def ripe(book: Book, state: ShardState, until: int) -> list[tuple[int, int, str, str]]:
-    """The firings up to `until` whose rounds are to begin: moment, -priority, rule, schedule.
-
-    A schedule's next firing waits until the round of the one before it has ended.
-    """
-    if not state.schedules:
-        return []
-    under_way = {one.body["rule"] for one in state.rounds if one.kind == SCHEDULE}
-    zone = book.shop.zone
-    return sorted(
-        (due, -rule.priority, rule.name, key)
-        for key, rule, trigger in _of(book)
-        if rule.name not in under_way
-        and key in state.schedules
-        and 0 < (due := next_firing(trigger, state.schedules[key], zone)) <= until
-    )
+def ripe(book: Book, state: ShardState, until: int) -> bool:
+    """Whether a round is to begin for firings up to `until`: not while another one goes on."""
+    if not state.schedules or any(one.kind == SCHEDULE for one in state.rounds):
+        return False
+    return 0 < upcoming(book, state.schedules) <= until
 
 
 def begin(book: Book, state: ShardState, until: int, *, late: bool) -> None:
-    """Begin the rounds of the firings that have come by `until` (ms).
+    """Begin the one round of all firings that have come by `until` (ms).
 
-    Where something can be `late`: of those that are, the first one says so for all of them.
+    Where something can be `late`: of a rule's firings that are, the first says so for all of them.
     """
-    for due, _, name, key in ripe(book, state, until):
-        state.schedules[key] = due
-        rule = book.rules[name]
-        if late and isinstance(rule.trigger, ScheduleTrigger):
-            in_time = until - rule.late_ms - rule.trigger.spread_ms - 1
-            state.schedules[key] = max(due, in_time)
-        state.rounds.append(Round(SCHEDULE, CUSTOMERS, due, {"rule": name}))
+    found: list[tuple[int, int, str]] = []
+    for key, rule, trigger in _of(book):
+        after = state.schedules[key]
+        for _ in range(MISSED_MAX):
+            due = next_firing(trigger, after, book.shop.zone)
+            if not 0 < due <= until:
+                break
+            found.append((due, -rule.priority, rule.name))
+            after = max(due, until - rule.late_ms - trigger.spread_ms - 1) if late else due
+        state.schedules[key] = after
+    come = [[due, name] for due, _, name in sorted(found)]
+    state.rounds.append(Round(SCHEDULE, CUSTOMERS, until, {"firings": come}))
 
 
 def upcoming(book: Book, schedules: dict[str, int]) -> int:

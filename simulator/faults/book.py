@@ -33,6 +33,35 @@ CHECKED = {
     "tell-carts": "when: {event: Product Added}\npurpose: transactional\nonce_per: event\n"
     'quiet_hours: {from: "12:00", to: "14:00"}\n'
     "do:\n  - wait: 20m\n  - notify: {via: [push], template: cart_waiting}\n",
+    "reach-holders": "when:\n  item: Product Price Changed\n  held_in: [cart, viewed, bought]\n"
+    "  spread: 10m\n  if: event.price < 60\nonce_per: event\n"
+    "do:\n  - notify: {via: [push], template: miss_you}\n",
+    "reach-everybody": "when:\n  at: [2026-01-05 08:40, 2026-01-05 10:00, 2026-01-05 12:00]\n"
+    "  audience: everyone\n  spread: 20m\nonce_per: tick\ndo:\n  - notify: {via: [push], template: miss_you}\n",
+    "give-referrer": "when: {event: Referral Accepted}\nonce_per: referral\n"
+    "limit: {customer: 1 per ever, referrer: 2 per day}\n"
+    "do:\n  - coupon: {offer: SAVE, off: 20, over: 100, valid: 48h, to: referrer}\n"
+    "  - emit: {event: Referral Rewarded, to: referrer}\n",
+}
+
+STANDING = {
+    "segments/keen.yaml": "segment: keen\ntiers:\n"
+    "  - tier: hot\n    if: windows.views_1h >= 6\n    stay: windows.views_1h >= 3\n"
+    "  - tier: warm\n    if: windows.views_24h >= 3\n",
+    "segments/paying.yaml": "segment: paying\nif: orders.net >= 300\n",
+    "campaigns/stand-chain.yaml": f"rule: stand-chain\n{HEAD}"
+    "when:\n  sequence: [Product Viewed, Product Viewed, Product Added]\n  within: 2h\n"
+    "  then_not: {event: Order Completed, for: 30m}\nonce_per: event\n"
+    "do:\n  - notify: {via: [push], template: still_looking}\n",
+    "campaigns/stand-keen.yaml": f"rule: stand-keen\n{HEAD}"
+    'when: {enters: keen.hot}\nif: segment.paying or segment.keen != "warm"\nonce_per: tick\n'
+    "do:\n  - notify: {via: [push], template: hello}\n",
+    "campaigns/stand-cool.yaml": f"rule: stand-cool\n{HEAD}"
+    "when: {leaves: keen}\nonce_per: tick\n"
+    "do:\n  - notify: {via: [push], template: hello}\n",
+    "campaigns/stand-level.yaml": f"rule: stand-level\n{HEAD}"
+    "when:\n  crosses: cart.value\n  above: 200\n  back: 100\nonce_per: tick\n"
+    "do:\n  - notify: {via: [push], template: hello}\n",
 }
 
 
@@ -50,7 +79,10 @@ def books() -> tuple[dict[str, str], dict[str, str]]:
     )
     for name, text in CHECKED.items():
         first[f"campaigns/{name}.yaml"] = f"rule: {name}\n{HEAD}{text}"
+    first |= STANDING
     second = dict(first)
+    keen = "segments/keen.yaml"
+    second[keen] = second[keen].replace("views_24h >= 3", "views_24h >= 2")
     rescue, nudge = "campaigns/cart-rescue.yaml", "campaigns/browse-nudge.yaml"
     second[rescue] = second[rescue].replace("cart.value >= 200", "cart.value >= 50", 1)
     second[nudge] = second[nudge].replace("status: live", "status: paused", 1)

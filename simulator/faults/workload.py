@@ -15,6 +15,7 @@ MINUTE = 60_000
 PLAIN, ANONYMOUS, KNOWN = 6, 6, 4
 PRODUCTS = ("p1", "p2", "p3")
 REPEATED, LATE, BROKEN = 0.12, 0.05, 0.02
+ITEMS = 0.03
 BROKEN_KINDS = (b"{not json", b"[]", b'{"type":"track"}')
 
 
@@ -89,6 +90,8 @@ class _Shop:
 
     def next(self, *, hot: bool) -> tuple[str, dict[str, Any]]:
         """Whose kind of customer it is, and his call."""
+        if self.random.random() < ITEMS:
+            return "item", _cheaper(self.random.choice(PRODUCTS), self.random.choice((50, 90)))
         if hot and self.random.random() < 0.5:
             return "mixed", {"userId": "hot", **self._any()}
         if self.random.random() < 0.5:
@@ -126,6 +129,8 @@ class _Shop:
         if chance < 0.2:
             return {"type": "alias", "userId": user, "previousId": visitor}
         who = {"anonymousId": visitor} if chance < 0.6 else {"userId": user}
+        if chance > 0.95:
+            return who | _accepted(f"k{self.random.randrange(KNOWN)}", self.random.randrange(9))
         return who | self._any()
 
     def _any(self) -> dict[str, Any]:
@@ -137,6 +142,16 @@ class _Shop:
             return _added(self.random.choice(PRODUCTS), 240, cart)
         self.orders += 1
         return _paid("Order Completed", f"o{self.orders}", "")
+
+
+def _cheaper(product: str, price: int) -> dict[str, Any]:
+    told = {"product_id": product, "price": price}
+    return {"event": "Product Price Changed", "userId": "shop", "properties": told}
+
+
+def _accepted(referrer: str, code: int) -> dict[str, Any]:
+    told = {"code": f"r{code}", "referrer": referrer}
+    return {"event": "Referral Accepted", "properties": told}
 
 
 def _viewed(product: str) -> dict[str, Any]:

@@ -87,12 +87,15 @@ def one_content(_: History, chains: Chains) -> Iterator[str]:
 
 
 def due_order(history: History, chains: Chains) -> Iterator[str]:
-    """Of one customer, at one tick, what is due earlier is decided earlier."""
+    """Of one customer, at one tick, what is due earlier is decided earlier.
+
+    Rounds (rules named reach-) come when they come; what they bring is due earlier than that.
+    """
     for shard, entries in enumerate(chains.entries):
         last: dict[tuple[str, int], int] = {}
         ticks = {record.offset for record in history.logs[shard] if record.key == b"!tick"}
         for row in (row for entry in entries for row in entry.get("decisions", ())):
-            if row["log_offset"] not in ticks:
+            if row["log_offset"] not in ticks or row["rule"].startswith("reach-"):
                 continue
             place = (row["cid"], row["log_offset"])
             if row["at"] < last.get(place, 0):
