@@ -22,7 +22,7 @@ from engine.journal import REGISTRY, memory
 from engine.ledger import Purse
 from engine.measures import MEASURES
 from engine.outbox import entry, letters
-from engine.records import KILL, LETTER, RULES, Record, TICK, VERSIONS
+from engine.records import KILL, LETTER, RULES, TICK, VERSIONS, Record
 from engine.rounds import ARM, PART_MAX, PARTS_MAX, begin_arming, cid_of, listing, member
 from engine.run import Run, customer_of
 from engine.schedules import SCHEDULE, begin, begun, ripe, upcoming
