@@ -37,7 +37,8 @@ CHECKED = {
     "  spread: 10m\n  if: event.price < 60\nonce_per: event\n"
     "do:\n  - notify: {via: [push], template: miss_you}\n",
     "reach-everybody": "when:\n  at: [2026-01-05 08:40, 2026-01-05 10:00, 2026-01-05 12:00]\n"
-    "  audience: everyone\n  spread: 20m\nonce_per: tick\ndo:\n  - notify: {via: [push], template: miss_you}\n",
+    "  audience: everyone\n  spread: 20m\nonce_per: tick\n"
+    "do:\n  - notify: {via: [push], template: miss_you}\n",
     "give-referrer": "when: {event: Referral Accepted}\nonce_per: referral\n"
     "limit: {customer: 1 per ever, referrer: 2 per day}\n"
     "do:\n  - coupon: {offer: SAVE, off: 20, over: 100, valid: 48h, to: referrer}\n"
