@@ -131,7 +131,9 @@ class Broker:
             NODE.format(port=port, controller=free_port(), data=folder.absolute() / "data")
         )
         if not (folder / "data").exists():
-            cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+            cluster = (
+                "L" + urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
+            )  # no option by its look
             self._format(config, cluster)
         with self._out.open("ab") as out:
             self.process = subprocess.Popen(

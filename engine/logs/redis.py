@@ -29,7 +29,8 @@ IDENTITY: Final = "laike:log"
 GROUP_ITEMS: Final = 500  # a script holds Redis up while it runs: about 2 ms for this many
 FULL_AT: Final = 0.75  # of maxmemory: events are refused and may come later
 SHUT_AT: Final = 0.85  # and here the door is shut until an operator or the relay makes room
-MEMORY_CHECK_SECONDS: Final = 1.0
+MEMORY_CHECK_SECONDS: Final = 1.0  # and ten times as often once a bound is near
+NEAR: Final = 0.5
 
 APPEND = """
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
@@ -121,8 +122,9 @@ class RedisLog:
             raise _told(error) from error
 
     async def fullness(self) -> float:
-        """Used memory of its bound, 0 to 1; at most one look a second."""
-        if time.monotonic() - self._checked >= MEMORY_CHECK_SECONDS:
+        """Used memory of its bound, 0 to 1; at most one look a second, ten when it is near."""
+        wait = MEMORY_CHECK_SECONDS if self._fullness < NEAR else MEMORY_CHECK_SECONDS / 10
+        if time.monotonic() - self._checked >= wait:
             memory = await self._redis.info("memory")
             bound = memory["maxmemory"]
             self._fullness = memory["used_memory"] / bound if bound else 0.0

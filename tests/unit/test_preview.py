@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from api.cli import RULES, app
-from api.cli_preview import shown
+from api.preview import shown
 from features import catalog
 from features.customer import Customer
 from features.events import parse
