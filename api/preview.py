@@ -1,7 +1,7 @@
 """A template's text as a customer would read it, with a made-up coupon where it tells of one.
 
-Must live here: what the preview shows in place of what a decision would give. Must not: the command,
-how a text is made.
+Must live here: what the preview shows in place of what a decision would give. Must not: the
+command, how a text is made.
 """
 
 import time

@@ -131,9 +131,8 @@ class Broker:
             NODE.format(port=port, controller=free_port(), data=folder.absolute() / "data")
         )
         if not (folder / "data").exists():
-            cluster = (
-                "L" + urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
-            )  # no option by its look
+            # Begun with a letter: a dash would look like an option.
+            cluster = "L" + urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
             self._format(config, cluster)
         with self._out.open("ab") as out:
             self.process = subprocess.Popen(
