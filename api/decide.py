@@ -160,18 +160,17 @@ class Pages:
         now = await self.asking.now()
         cid, name = given["c"], f"{given['d']}:claim"
         looked = await self.asking.look(cid)
-        if asked.customer_id and looked.customer.cid not in {cid_of(asked.customer_id), cid}:
+        if asked.customer_id and cid_of(asked.customer_id) not in {looked.customer.cid, cid}:
             raise Refused(403, "another_customer", "this offer was made to another customer")
         known = noted(looked.customer, name)
         if known is not None and "ok" in known:
             return cid, name, known
         if now > given["x"] + OFFER_MS:
             raise Refused(410, "offer_expired", "this offer was good for an hour")
-        return (
-            cid,
-            name,
-            await self.asking.ask(cid, CLAIMED, {**_properties(given), "claim": name}, name, now),
-        )
+        told_ = {**_properties(given), "claim": name}
+        call = self.asking.name("claim", "", "")
+        await self.asking.append([self.asking.record(cid, CLAIMED, told_, call, now)])
+        return cid, name, await self.asking.answer(cid, name)
 
 
 def _event(asked: Question, cid: str, at: int) -> Event:

@@ -13,7 +13,9 @@ from features.events import Event
 from features.facet import Emit, Facet
 
 ANSWERS: Final = "answers"
-KEPT_MAX: Final = 20
+KEPT: Final = 20  # for as long as there are no later ones
+KEPT_MAX: Final = 200  # at one time: who asks for more at once is not told of the first
+KEPT_MS: Final = 600_000  # all of them for so long
 Answer = dict[str, Any]  # {"ok": true, ...} or {"ok": false, "reason": ...}
 
 
@@ -23,13 +25,16 @@ class Answers(msgspec.Struct, array_like=True):
     kept: dict[str, Answer] = {}
 
 
-def note(customer: Customer, name: str, answer: Answer) -> None:
-    """Keep an answer; one given anew takes the place of the first."""
+def note(customer: Customer, name: str, answer: Answer, at: int) -> None:
+    """Keep an answer, given at `at` (ms); one given anew takes the place of the first."""
     kept = customer.touch(ANSWERS).kept
     kept.pop(name, None)
-    kept[name] = answer
-    while len(kept) > KEPT_MAX:
-        del kept[next(iter(kept))]
+    kept[name] = {**answer, "at": at}
+    while len(kept) > KEPT:
+        first = next(iter(kept))
+        if len(kept) <= KEPT_MAX and kept[first]["at"] > at - KEPT_MS:
+            break
+        del kept[first]
 
 
 def noted(customer: Customer, name: str) -> Answer | None:

@@ -33,7 +33,7 @@ def answer(customer: Customer, event: Event, moment: Moment, effects: Effects) -
     if read is None:
         return True
     told = read(customer, event)
-    note(customer, event.message_id, told)
+    note(customer, event.message_id, told, moment.log_time)
     if not told["ok"]:
         effects.skipped.append((moment.offset, REFUSED))
     return bool(told["ok"])

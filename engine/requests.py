@@ -15,7 +15,7 @@ from engine.answers import Answer, note, noted
 from engine.case import Case
 from engine.effects import Effects, Moment, Row
 from engine.gates import enter_limit
-from engine.ids import birth_id, instance_key, share
+from engine.ids import birth_id, decision_id, instance_key, share
 from engine.journal import Instance, Journey, memory
 from engine.steps import close
 from engine.subjects import subject_of
@@ -70,7 +70,6 @@ def ask(turn: Turn, rule: Rule, event: Event) -> None:
 
 def shown(customer: Customer, event: Event, moment: Moment, effects: Effects) -> None:
     """A page says that it showed a proposal, or would have."""
-    note(customer, event.message_id, {"ok": True})
     _decided(Turn(customer, moment, effects), event)
 
 
@@ -82,12 +81,12 @@ def claimed(customer: Customer, event: Event, moment: Moment, effects: Effects) 
     turn = Turn(customer, moment, effects)
     rule = _decided(turn, event)
     if rule is None:
-        note(customer, name, _no("rule"))
+        note(customer, name, _no("rule"), moment.log_time)
         return
     subject = event.properties["subject"]
     instance = _instance(turn, rule, subject, CLAIM, event.at)
     if _fired(turn.journey, instance.key):
-        note(customer, name, _no("once_per"))
+        note(customer, name, _had(turn, rule, event), moment.log_time)
         return
     fire(turn.journey, rule, instance.key)
     instance.arm = event.properties["arm"]
@@ -111,10 +110,21 @@ def _claim(turn: Turn, rule: Rule, instance: Instance, name: str) -> None:
     act(turn, rule, instance, Act(coupons, f"{found.step}:{CLAIM}"), found.split)
     if instance.again:
         turn.journey.arm(instance.again)
-        note(turn.customer, name, {_WAITS: instance.key.hex()})
+        note(turn.customer, name, {_WAITS: instance.key.hex()}, turn.moment.log_time)
         return
     close(turn, instance)
-    note(turn.customer, name, _told(turn.effects.decisions[-1]))
+    note(turn.customer, name, _told(turn.effects.decisions[-1]), turn.moment.log_time)
+
+
+def _had(turn: Turn, rule: Rule, event: Event) -> Answer:
+    """What came of a claim whose answer is not kept any more."""
+    given = event.properties
+    step = f"{given['step']}:{CLAIM}"
+    made = decision_id(rule.name, rule.run, given["subject"], step, turn.birth)
+    for code, one in turn.customer.state("coupons").coupons.items():
+        if one.decision == made:
+            return {"ok": True, "code": code, "expires_at": one.expires_at}
+    return _no("once_per")
 
 
 def _told(row: Row) -> Answer:

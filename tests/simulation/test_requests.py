@@ -151,6 +151,20 @@ async def test_a_claim_is_a_coupon_of_his_and_a_second_one_the_same():
     assert list(world.customer("u:u1").state("coupons").coupons) == [told["code"]]
 
 
+async def test_an_answer_that_is_not_kept_any_more_is_given_again():
+    world = world_of()
+    world.send(0, userId="u1", product_id="p")
+    await world.run()
+    (row,) = asked(world)
+    for hours in range(1, 26):
+        tell(world, "Offer Claimed", row, hours * HOUR, claim=f"{row['decision_id']}:{hours}")
+    await world.run()
+    customer = world.customer("u:u1")
+    kept = customer.state("answers").kept
+    assert len(kept) == 20
+    assert {one["code"] for one in kept.values()} == {*customer.state("coupons").coupons}
+
+
 async def test_a_claim_of_a_rule_that_is_no_more_is_refused():
     world = world_of()
     world.send(0, userId="u1", product_id="p")
@@ -159,7 +173,7 @@ async def test_a_claim_of_a_rule_that_is_no_more_is_refused():
     world.publish({"campaigns/other.yaml": LATER}, HOUR)
     claim(world, row)
     await world.run()
-    assert answer(world, row) == {"ok": False, "reason": "rule"}
+    assert answer(world, row)["reason"] == "rule"
     assert world.decisions(acts=False) == []
 
 
