@@ -1,0 +1,93 @@
+"""A backtest against the live worker on the same events: CPU an event of one core each, in pairs.
+
+    python -m simulator.benches.backtest EVENTS
+
+Must live here: the pairing, and the process that backtests. Both decide the made-up shop's events
+by the shipped rules from records that are there already, and are timed from inside, in CPU, so that
+what else runs on the machine does not count. The worker has them all at once in its log; the
+backtest takes them in record time, by steps.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from rich.console import Console
+
+from engine.records import Append
+from rules.load import load_book
+from simulator.backtest import SHARDS, backtest
+from simulator.backtest_history import Past
+from simulator.benches.parts import RULES_FOLDER, fill, last_line, made_up, median, place, program
+
+EVENTS: Final = 60_000
+ROUNDS: Final = 3
+HOUR: Final = 3_600_000
+WEEK: Final = 168 * HOUR
+
+
+class Records:
+    """Records at hand, as a history."""
+
+    name = "made up"
+
+    def __init__(self, appends: Sequence[Append], step_ms: int = HOUR) -> None:
+        self.total = len(appends)
+        self.step_ms = step_ms
+        self._appends = appends
+
+    def records(self, shards: int) -> Iterator[Past]:
+        """See `History.records`; they were routed for as many shards."""
+        if shards != SHARDS:
+            raise ValueError(f"{shards} shards: these records are for {SHARDS}")
+        return (Past(one, number) for number, one in enumerate(self._appends, start=1))
+
+    def moment(self, text: str) -> int:
+        """See `History.moment`; nobody asks."""
+        raise NotImplementedError(text)
+
+
+def measure(console: Console) -> dict[str, Any]:
+    """CPU microseconds an event of both, and the median of the pairs' ratios."""
+    records = made_up(EVENTS)
+    cost: dict[str, list[float]] = {"engine": [], "backtest": []}
+    for number in range(ROUNDS):
+        console.print(f"  round {number + 1} of {ROUNDS}")
+        cost["engine"].append(_engine(records))
+        process = program("simulator.benches.backtest", str(EVENTS), environment={})
+        cost["backtest"].append(last_line(process, 300)["cpu_us"])
+    ratios = [a / b for a, b in zip(cost["engine"], cost["backtest"], strict=True)]
+    return {
+        "speed_to_engine": median(ratios),
+        **{f"{kind}_cpu_us_an_event": median(found) for kind, found in cost.items()},
+        "events_per_second_a_core": round(1e6 / median(cost["backtest"])),
+        "events": EVENTS,
+        "rounds": ROUNDS,
+    }
+
+
+def _engine(records: list[Append]) -> float:
+    with place() as here:
+        asyncio.run(fill(here, records))
+        process = program(
+            "simulator.benches.measured", "engine", here.url, str(len(records)),
+            environment=here.settings().environment(),
+        )  # fmt: skip
+        return last_line(process, 300)["cpu_us"]
+
+
+def main() -> None:
+    """Backtest so many events, and say what one cost."""
+    records = sorted(made_up(int(sys.argv[1])), key=lambda one: one.hint)
+    book = load_book(RULES_FOLDER)
+    began = time.process_time()
+    found = backtest(Records(records), book, window_ms=WEEK)
+    used = time.process_time() - began
+    print(json.dumps({"cpu_us": used / found["events"] * 1e6, "acts": found["acts"]}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
