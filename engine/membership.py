@@ -3,7 +3,7 @@
 Must live here: when it is asked anew (an event that touches what a segment reads; the shop's
 midnight, for what time alone changes), the moves, their rows, the rules they begin. A customer
 whom a version of the segments has not met is sorted first, and no rule hears of that.
-Must not: what is read (rules/standing.py), audiences (rounds.py).
+Must not: what is read (rules/standing.py), whom a schedule reaches (schedules.py).
 """
 
 import datetime as dt

@@ -11,7 +11,6 @@ from typing import Final, NamedTuple
 from features.catalog import REGISTRY
 from features.vocabulary import NOT_BY_CUSTOMER
 from rules.model import (
-    EVERYONE,
     PAID,
     Act,
     Coupon,
@@ -27,7 +26,6 @@ from rules.model import (
     Points,
     RequestTrigger,
     Rule,
-    ScheduleTrigger,
     Segment,
     SequenceTrigger,
     Shop,
@@ -133,11 +131,6 @@ def _tells(read: frozenset[str]) -> tuple[Told, ...]:
     )
 
 
-def _audience(rule: Rule) -> str:
-    trigger = rule.trigger
-    return trigger.audience if isinstance(trigger, ScheduleTrigger | ItemTrigger) else ""
-
-
 def _moves(rule: Rule, names: frozenset[str]) -> bool:
     """Whether events of these names may move the date that a rule is due at."""
     trigger = rule.trigger
@@ -170,7 +163,6 @@ class Book:
     holders: frozenset[Holder] = frozenset()  # where items are held that its rules are about
     standing: str = ""  # the version of its segments and crossed levels; "" when it has none
     ageing: tuple[Segment | Rule, ...] = ()  # those of them that time alone may change
-    audiences: frozenset[str] = frozenset()  # segments and tiers that rules reach the members of
     _ears: dict[str, Ears | None] = field(default_factory=dict, compare=False, repr=False)
 
     def ears(self, name: str) -> Ears | None:
@@ -269,7 +261,6 @@ class Book:
             ),
             standing=version(segments, crossing, sources, shop.timezone),
             ageing=tuple(one for one in (*segments.values(), *crossing) if ages(one)),
-            audiences=frozenset(_audience(rule) for rule in firing) - {"", EVERYONE},
         )
 
     def only(self, name: str) -> "Book":
