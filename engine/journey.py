@@ -4,6 +4,8 @@ Must live here: what an event does to instances, and in which order rules hear i
 triggers themselves (triggers.py), steps (steps.py), timers (timers.py). Times are ms.
 """
 
+from collections.abc import Iterable
+
 from engine.acting import hold
 from engine.dues import redate
 from engine.effects import Effects, Moment
@@ -20,7 +22,7 @@ from engine.turn import Turn
 from features.customer import Customer
 from features.events import Event
 from rules.book import Ears
-from rules.model import SequenceTrigger, StopOn, Wait
+from rules.model import Rule, SequenceTrigger, StopOn, Wait
 
 
 def listen(customer: Customer, event: Event, moment: Moment, effects: Effects) -> None:
@@ -37,27 +39,31 @@ def listen(customer: Customer, event: Event, moment: Moment, effects: Effects) -
         redate(turn, rule, event.at)
     moves = hear(turn, ears, event) if ears.sorts or ears.crossing else None
     if ears.watchers:
-        subjects = subjects_in(event, ears.kinds)
-        note(turn.journey, event.name, subjects, event.at)
-        for instance in list(turn.journey.open):
-            if instance.rule in ears.watchers:
-                _heed(turn, instance, event, subjects, ears.names)
+        _watch(turn, ears, event)
     for rule in ears.silenced:
         broke_silence(turn, rule, event.at)
-    if ears.followed:
+    if ears.sieve or ears.followed:
         _trigger(turn, ears, event)
-    elif ears.sieve:
-        for rule in ears.sieve.rules(customer, event, moment.presets):
-            heard(turn, rule, event)
     if moves:
         announce(turn, *moves, event.at, event)
 
 
+def _watch(turn: Turn, ears: Ears, event: Event) -> None:
+    """The customer's open instances hear it."""
+    subjects = subjects_in(event, ears.kinds)
+    note(turn.journey, event.name, subjects, event.at)
+    for instance in list(turn.journey.open):
+        if instance.rule in ears.watchers:
+            _heed(turn, instance, event, subjects, ears.names)
+
+
 def _trigger(turn: Turn, ears: Ears, event: Event) -> None:
     """Rules with a trigger of either kind hear it in one order: a cap is for the first of them."""
-    sieve = ears.sieve
-    rules = list(sieve.rules(turn.customer, event, turn.moment.presets)) if sieve else []
-    for rule in sorted([*rules, *ears.followed], key=lambda rule: (-rule.priority, rule.name)):
+    sieve, extra = ears.sieve, turn.moment.presets
+    rules: Iterable[Rule] = sieve.rules(turn.customer, event, extra) if sieve else ()
+    if ears.followed:
+        rules = sorted((*rules, *ears.followed), key=lambda rule: (-rule.priority, rule.name))
+    for rule in rules:
         if isinstance(rule.trigger, SequenceTrigger):
             follow(turn, rule, event, ears.names)
         else:
