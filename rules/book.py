@@ -242,6 +242,7 @@ class Book:
         waiting = [rule for rule in rules.values() if rule.status != "draft"]
         segments = segments or {}
         crossing = by_kind.get(CrossesTrigger, [])
+        standings: list[Segment | Rule] = [*segments.values(), *crossing]
         return cls(
             rules=dict(sorted(rules.items())),
             by_event={name: tuple(found) for name, found in sorted(by_event.items())},
@@ -260,7 +261,7 @@ class Book:
                 *(rule.trigger.held_in for rule in firing if isinstance(rule.trigger, ItemTrigger))
             ),
             standing=version(segments, crossing, sources, shop.timezone),
-            ageing=tuple(one for one in (*segments.values(), *crossing) if ages(one)),
+            ageing=tuple(one for one in standings if ages(one)),
         )
 
     def only(self, name: str) -> "Book":

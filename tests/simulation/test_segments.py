@@ -1,5 +1,7 @@
 """Segments on the real core: who is in, when he moves, which rules hear of it, what is told."""
 
+from pathlib import Path
+
 import pytest
 
 from engine.decide import meet
@@ -8,6 +10,7 @@ from engine.journal import REGISTRY, memory
 from engine.turn import Turn
 from features.customer import Customer
 from rules.load import book_from_sources
+from simulator.rule_tests import run_examples
 from tests.memory_engine import DAY, HOUR, MINUTE, START, MemoryEngine
 
 RULE = """
@@ -226,3 +229,47 @@ def test_nothing_is_kept_of_who_is_in_no_segment():
     meet(turn, START)
     assert (turn.journey.inside, turn.journey.asked) == ({}, 0)
     assert turn.journey.settled == book.standing
+
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = """
+examples:
+  - name: what an example lays over the catalog comes about with its first event
+    customer: {orders.net: 25000, orders.count: 12, orders.refunds: 0}
+    given: [{at: 5m, event: Product Viewed, product_id: p}]
+    expect: [{at: 5m, notify: hello}]
+  - name: by what he pays
+    given:
+      - {at: 0d, event: Order Paid, order_id: o, total: 30000}
+    expect: []
+"""
+LEFT = """
+examples:
+  - name: 121 days after he paid, at midnight
+    given: [{at: 0d, event: Order Paid, order_id: o, total: 6000}]
+    expect: [{at: 121d, notify: hello}]
+"""
+
+
+def shipped() -> dict[str, str]:
+    folder = ROOT / "rules" / "segments"
+    return {f"segments/{path.name}": path.read_text() for path in folder.glob("*.yaml")}
+
+
+@pytest.mark.parametrize("name", ["live-cart", "leaves-high-value", "suspicious", "tier-upgrade"])
+def test_the_languages_own_examples_pass(name: str):
+    text = (ROOT / "tests" / "contract" / "language" / f"{name}.yaml").read_text()
+    book = book_from_sources({**shipped(), f"campaigns/{name}.yaml": text}, frozenset())
+    assert [str(one) for one in run_examples(book) if not one.passed] == []
+
+
+def test_examples_move_people_too():
+    files = shipped()
+    for name, when, examples in (
+        ("in", "{enters: vip}", EXAMPLES),
+        ("out", "{leaves: high_value}", LEFT),
+    ):
+        files[f"campaigns/{name}.yaml"] = RULE.format(name=name, when=when) + examples
+    found = run_examples(book_from_sources(files))
+    assert len(found) == 3
+    assert [str(one) for one in found if not one.passed] == []
