@@ -39,8 +39,9 @@ Ripe = tuple[int, int, str, str, Instance | Rule | None]
 
 def wake(turn: Turn, until: int) -> None:
     """Fire the customer's timers due at or before `until`, in due order, as of their due time."""
+    now = max(until, turn.moment.log_time)
     for one in turn.journey.open:
-        if one.waits_for_slice and one.again <= until:
+        if one.waits_for_slice and one.again <= now:
             one.again = one.due  # in the order of what is due
     for _ in range(FIRINGS_MAX):
         found = _ripest(turn)
