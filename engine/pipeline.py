@@ -10,41 +10,35 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from functools import lru_cache
 from typing import TypeVar
 
 import msgspec
 import orjson
 
+from engine import batches
 from engine.effects import Moment, Settings
 from engine.erasure import MARK, burials, is_gone, tombstone
 from engine.journal import REGISTRY, memory
 from engine.ledger import Purse
 from engine.measures import MEASURES
 from engine.outbox import entry, letters
-from engine.records import KILL, LETTER, RULES, TICK, VERSIONS, Record
+from engine.records import KILL, RULES, TICK, VERSIONS, Record
 from engine.rounds import ARM, PART_MAX, PARTS_MAX, begin_arming, cid_of, listing, member
-from engine.run import Run, customer_of
+from engine.run import Run
 from engine.schedules import SCHEDULE, begin, begun, ripe, upcoming
 from engine.store import Commit, Fenced, Position, Round, ShardState, Stopped, Store, StoreAway
 from engine.switches import read as read_killed
+from engine.versions import book_of, scorer_of
 from features.customer import Customer
 from features.models.purchase import Scorer
-from features.models.snapshot import unpack
 from rules.book import Book
-from rules.load import book_from_sources
 from rules.model import Shop
 
-CUSTOMERS_MAX = 900  # in one commit: blob, timer and tombstone of each stay below the store's 4,000
-RECORDS_MAX = 2_000  # measured: 12% less a record than with 1,000; the blobs are encoded less often
 WARM_MAX = 1_000  # customers a shard keeps decoded between commits, about 10 KB each
 DUE_MAX = 500
 ROUNDS_MAX = 100  # of them in one commit
 SHARD = "!shard"  # among the customers of its sorted set: when it has something to do itself
 PAUSE_SECONDS, PAUSE_SECONDS_MAX = 0.05, 2.0
-# What a snapshot can be instead of a model: not signed by us (a ValueError), or none of its shape.
-_NO_MODEL = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
-
 log = logging.getLogger(__name__)
 _state = msgspec.msgpack.Encoder()
 _read_state = msgspec.msgpack.Decoder(ShardState)
@@ -117,7 +111,7 @@ class Shard:
         if todo and todo[-1].offset - self.next_offset + 1 != len(todo):
             self._stop_at_a_hole(todo)
         while todo:
-            run, cids = _first_run(todo)
+            run, cids = batches.first_run(todo)
             todo = todo[await self._process_run(run, cids) :]
 
     def _stop_at_a_hole(self, records: Sequence[Record]) -> None:
@@ -139,7 +133,7 @@ class Shard:
             until = max(self._state.log_time, run[-1].log_time)
             due = await self._due(until)
             both = list(dict.fromkeys([*names, *due]))
-            few = len(due) < DUE_MAX and len(both) <= CUSTOMERS_MAX
+            few = len(due) < DUE_MAX and len(both) <= batches.CUSTOMERS_MAX
             if few and not self._state.rounds and not ripe(self._book, self._state, until):
                 names = both
             elif len(run) > 1:
@@ -251,7 +245,7 @@ class Shard:
                 f"shard {self.number}: the log asks for rules {digest[:12]}, which Redis does not "
                 "hold. Publish them again: laike up does, from the rules folder."
             )
-        self._book = _book(body)
+        self._book = book_of(body)
 
     async def _load_model(self, digest: str) -> bool:
         """Whether the snapshot was taken into use; a forged or lost one is left alone, and said."""
@@ -261,12 +255,9 @@ class Shard:
         if body is None:
             log.error("shard %d: model %s is not in Redis", self.number, digest[:12])
             return False
-        try:
-            self._scorer = Scorer(unpack(body, self.settings.secret))
-        except _NO_MODEL as error:
-            log.error("shard %d: model %s refused: %s", self.number, digest[:12], error)  # noqa: TRY400
-            return False
-        return True
+        scorer = scorer_of(body, self.settings.secret, self.number, digest)
+        self._scorer = scorer or self._scorer
+        return scorer is not None
 
     async def _prefetch(self, names: list[str]) -> list[bytes | None]:
         found = await self._patiently(lambda: self._store.prefetch(self.number, names))
@@ -398,34 +389,6 @@ class Shard:
             self.settings, self._book, state.log_time, 0, self._scorer, state.model,
             peaks=state.peaks, killed=read_killed(state.killed), purse=Purse(state.slices),
         )  # fmt: skip
-
-
-def _first_run(records: list[Record]) -> tuple[list[Record], list[str]]:
-    """The records that one commit holds, and the customers they need ("" for none).
-
-    That is a version's record alone, or what stands before the next one, up to and with the first
-    tick, as far as a commit may go.
-    """
-    cids: list[str] = []
-    distinct: set[str] = set()
-    for record in records[:RECORDS_MAX]:
-        key = record.key
-        if key in VERSIONS:
-            return (records[: len(cids)], cids) if cids else (records[:1], [""])
-        cid = customer_of(record)
-        distinct.add(cid)
-        if len(distinct) > CUSTOMERS_MAX:
-            break
-        cids.append(cid)
-        if key == TICK or (key == LETTER and not cid):  # which begins a round for the next tick
-            break
-    return records[: len(cids)], cids
-
-
-@lru_cache(maxsize=4)
-def _book(body: bytes) -> Book:
-    """The rules of a version; the shards of a process share them, they are frozen."""
-    return book_from_sources(orjson.loads(body))
 
 
 def _next_step(position: Position) -> Position:

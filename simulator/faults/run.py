@@ -13,7 +13,7 @@ from random import Random
 
 import orjson
 
-from engine import pipeline
+from engine import batches, pipeline
 from engine.records import RULES, Append
 from simulator.faults.auditor import audit
 from simulator.faults.auditor.chain import Chains
@@ -204,10 +204,10 @@ def _quiet() -> Iterator[None]:
 @contextlib.contextmanager
 def _small(seed: int) -> Iterator[None]:
     """In some seeds a commit holds few customers, so that ticks take many commits."""
-    before = pipeline.CUSTOMERS_MAX, pipeline.DUE_MAX
+    before = batches.CUSTOMERS_MAX, pipeline.DUE_MAX
     if seed % 3 == 0:
-        pipeline.CUSTOMERS_MAX, pipeline.DUE_MAX = 6, 4
+        batches.CUSTOMERS_MAX, pipeline.DUE_MAX = 6, 4
     try:
         yield
     finally:
-        pipeline.CUSTOMERS_MAX, pipeline.DUE_MAX = before
+        batches.CUSTOMERS_MAX, pipeline.DUE_MAX = before
