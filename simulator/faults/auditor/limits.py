@@ -36,10 +36,9 @@ def budgets(_: History, chains: Chains) -> Iterator[str]:
         spent = sum(off for at, off in given if until - 12 * HOUR < at <= until)
         if spent > YUAN_IN_12_HOURS:
             yield f"{spent} yuan in the 12 hours to {until}, {YUAN_IN_12_HOURS} are allowed"
-    held = sum(
-        row["held"] == "budget" and row["rule"] == "spend-looks" for row in chains.rows("decisions")
-    )
-    if held and not given:
+    why = Counter(row["held"] for row in chains.rows("decisions") if row["rule"] == "spend-looks")
+    held, idle = why["budget"], why["late"] + why["killed"]  # whose slices came, and lie idle
+    if held and not given and not idle:
         yield f"{held} were held for a budget that nobody spent"
 
 
