@@ -18,7 +18,7 @@ UNBUILT: Final = frozenset((
     "rule.digest",
     *("inactive.if", "inactive.looked"),
     *("recommend.similar", "recommend.together", "recommend.trending"),
-    *("offer.codes", "offer.stacks"),
+    "offer.codes",
     *("shop.approval",),
     *("held.risk", "held.priority"),
     *("name.risk.abuse", "name.uplift.coupon", "name.uplift.visit", "name.churn.risk"),

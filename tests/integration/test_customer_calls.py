@@ -40,7 +40,7 @@ do:
 BROKEN = GENERIC.replace("rule: generic", "rule: held\npriority: 90").replace(
     "holdout: 0%", "holdout: 100%"
 )
-OFFER = "offer: SAVE\ntitle: t\nreturns: {cancel: lost, refund: back}\n"
+OFFER = "offer: SAVE\ntitle: t\nreturns: {cancel: lost, refund: back}\nstacks: [GIFT]\n"
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ async def shop(stack):
     await stack.put_in_place()
     sources = {
         "campaigns/a.yaml": BANNER, "campaigns/b.yaml": GENERIC, "campaigns/c.yaml": BROKEN,
-        "offers/SAVE.yaml": OFFER,
+        "offers/SAVE.yaml": OFFER, "offers/GIFT.yaml": "offer: GIFT\ntitle: t\n",
     }  # fmt: skip
     book = book_from_sources(sources)
     with Redis.from_url(stack.settings.redis) as store:
@@ -167,6 +167,10 @@ async def page_asks_shows_and_the_customer_claims(shop):
     found = await post(shop, "/v1/coupons/validate", valid, "web")
     assert (found["valid"], found["discount"]) == (True, 10)
     assert found["expires_at"] == first["expires_at"]
+    assert found["stacks_with"] == ["GIFT"]
+    await issued(shop, "u1", "C-0")  # of the same offer: of two only one
+    both = {**valid, "cart": {"subtotal": 100, "coupons": ["C-0"]}}
+    assert (await post(shop, "/v1/coupons/validate", both, "web"))["reason"] == "does not stack"
     bad = {**asked, "offer_token": banner["decision_id"].partition(".")[2]}
     assert (await send(shop, "/v1/offers/claim", bad, "web")).status_code == 400
     stolen = {**asked, "customer_id": "u2"}
