@@ -23,6 +23,7 @@ MARKETING = {
     for _, action, _ in told(rule)
     for name in templates_named(action)
 }
+MADE = {"items", "language", "event", "shop.name"}  # what the engine or the shop gives
 RULE = """
 rule: r
 status: live
@@ -72,7 +73,7 @@ def test_what_cannot_be_shown_says_why(arguments, code, why):
 def test_every_shipped_text_can_be_made_and_reads_well(place):
     template, channel, language = place
     reads = BOOK.templates.reads(template)
-    given = {name: _sample(name) for name in reads if name in catalog.FEATURES}
+    given = {name: _sample(name) for name in reads - MADE if not name.startswith("coupon.")}
     text = shown(BOOK, template, channel, language, given).text
     assert text == text.strip()
     assert not re.search(r"\d\.0\b|None|nan|\{|  ", text), text
@@ -85,7 +86,9 @@ def test_every_shipped_text_can_be_made_and_reads_well(place):
 
 
 def _sample(name: str):
-    return {"text": "gold", "list": ["p1"], "flag": True}.get(catalog.FEATURES[name].type, 3)
+    """A value of the name's kind; what a rule gives by `with`, or a subject's field, is a number."""
+    kind = catalog.FEATURES[name].type if name in catalog.FEATURES else "number"
+    return {"text": "gold", "list": ["p1"], "flag": True}.get(kind, 3)
 
 
 async def test_a_row_carries_what_its_text_reads_and_when_it_must_not_go():
