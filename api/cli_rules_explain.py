@@ -67,7 +67,9 @@ def known(client: Client, decision_id: str) -> Row:
     row = rows[0]
     row["decision_id"] = _text(row["decision_id"])
     row["actions"] = json.loads(row["actions"])
-    heard = {one["event"]: one["last"] for one in _ask(client, _HEARD, cid=row["cid"], at=row["at"])}
+    heard = {
+        one["event"]: one["last"] for one in _ask(client, _HEARD, cid=row["cid"], at=row["at"])
+    }
     return {
         **row,
         "rule_version": next(

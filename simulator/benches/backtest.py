@@ -3,9 +3,8 @@
     python -m simulator.benches.backtest EVENTS
 
 Must live here: the pairing, and the process that backtests. Both decide the made-up shop's events
-by the shipped rules from records that are there already, and are timed from inside, in CPU, so that
-what else runs on the machine does not count. The worker has them all at once in its log; the
-backtest takes them in record time, by steps.
+by the shipped rules from records that are there already, an hour of them and then a tick, and are
+timed from inside, in CPU, so that what else runs on the machine does not count.
 """
 
 import asyncio
@@ -13,11 +12,12 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any, Final
 
 from rich.console import Console
 
-from engine.records import Append
+from engine.records import TICK, Append
 from rules.load import load_book
 from simulator.backtest import SHARDS, backtest
 from simulator.backtest_history import Past
@@ -52,7 +52,7 @@ class Records:
 
 def measure(console: Console) -> dict[str, Any]:
     """CPU microseconds an event of both, and the median of the pairs' ratios."""
-    records = made_up(EVENTS)
+    records = with_ticks(made_up(EVENTS))
     cost: dict[str, list[float]] = {"engine": [], "backtest": []}
     for number in range(ROUNDS):
         console.print(f"  round {number + 1} of {ROUNDS}")
@@ -76,12 +76,26 @@ def _engine(records: list[Append]) -> float:
             "simulator.benches.measured", "engine", here.url, str(len(records)),
             environment=here.settings().environment(),
         )  # fmt: skip
-        return last_line(process, 300)["cpu_us"]
+        return last_line(process, 300)["cpu_us"] * len(records) / EVENTS
+
+
+def with_ticks(records: Sequence[Append]) -> list[Append]:
+    """The records in order of time, a tick to every shard at the end of each hour."""
+    found: list[Append] = []
+    for hour, some in groupby(_in_order(records), key=lambda one: one.hint // HOUR):
+        end = (hour + 1) * HOUR
+        value = b'{"at":%d}' % end
+        found += [*some, *(Append(shard, TICK, value, end) for shard in range(SHARDS))]
+    return found
+
+
+def _in_order(records: Sequence[Append]) -> list[Append]:
+    return sorted(records, key=lambda one: one.hint)
 
 
 def main() -> None:
     """Backtest so many events, and say what one cost."""
-    records = sorted(made_up(int(sys.argv[1])), key=lambda one: one.hint)
+    records = _in_order(made_up(int(sys.argv[1])))
     book = load_book(RULES_FOLDER)
     began = time.process_time()
     found = backtest(Records(records), book, window_ms=WEEK)

@@ -50,7 +50,7 @@ _TIERS: Final = ("silver", "gold", "platinum")
 
 def text(number: int, random: Random) -> str:
     """One made-up rule: events for the most part, counts, silences, dates, segments among them."""
-    kind = random.choices(("event", "count", "silence", "date", "segment"), (76, 8, 10, 6, 0))[0]
+    kind = random.choices(("event", "count", "silence", "date", "segment"), (70, 8, 10, 6, 6))[0]
     name = random.choice(_NAMES)
     subject, when = random.choice(_SUBJECTS), f"{{event: {name}}}"
     conditions = [
@@ -64,7 +64,8 @@ def text(number: int, random: Random) -> str:
     if kind == "count":
         when = f"{{event: {name}, count: {random.randint(2, 5)}, within: 24h}}"
     elif kind == "silence":
-        when = f"{{inactive: {random.randint(5, 90)}d, of: Order Completed}}"
+        of = random.choice(("", ", of: Order Completed"))
+        when = f"{{inactive: {random.randint(5, 90)}d{of}}}"
         subject = "lapse"
     elif kind == "date":
         when, subject = "{due: contact.birthday_md, offset: -3d}", "year"

@@ -47,9 +47,7 @@ async def test_a_late_parcel_is_told_of_and_made_good():
     world = MemoryEngine({"campaigns/a.yaml": LATE})
     paid(world, 0, "o1", START + 48 * HOUR, userId="u1")
     paid(world, 0, "o2", START + 48 * HOUR, userId="u1")
-    world.send(
-        40 * HOUR, "Shipment Status Updated", order_id="o2", status="shipped", userId="u1"
-    )
+    world.send(40 * HOUR, "Shipment Status Updated", order_id="o2", status="shipped", userId="u1")
     world.tick(10 * DAY)
     await world.run()
     assert timeline(world) == [(48, "notify:miss_you"), (72, "coupon:SAVE")]
@@ -61,9 +59,7 @@ async def test_a_late_parcel_is_told_of_and_made_good():
 async def test_a_date_that_moves_moves_the_rule_and_one_that_is_past_does_nothing():
     world = MemoryEngine({"campaigns/a.yaml": LATE})
     paid(world, 0, "o1", "2026-01-07T08:00:00+08:00", userId="u1")
-    world.send(
-        DAY, "Order Updated", order_id="o1", promised_ship_at=START + 5 * DAY, userId="u1"
-    )
+    world.send(DAY, "Order Updated", order_id="o1", promised_ship_at=START + 5 * DAY, userId="u1")
     paid(world, 2 * DAY, "o2", START + DAY, userId="u1")
     world.tick(5 * DAY + HOUR)
     await world.run()

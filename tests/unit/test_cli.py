@@ -96,7 +96,9 @@ def test_rules_check_tells_every_error_with_its_place(tmp_path):
 def test_the_shipped_rules_are_right():
     told = laike("rules", "check", "--json")
     summary = json.loads(told.stdout.splitlines()[-1])
-    assert {"browse-nudge", "cart-rescue", "first-order-welcome", "win-back"} < set(summary["rules"])
+    assert {"browse-nudge", "cart-rescue", "first-order-welcome", "win-back"} < set(
+        summary["rules"]
+    )
     assert len(summary["rules"]) >= 14
     assert summary["errors"] == []
 
