@@ -16,7 +16,7 @@ from engine.membership import announce, hear
 from engine.sequences import follow
 from engine.steps import advance, close, duration
 from engine.subjects import concerns, subjects_in
-from engine.timers import broke_silence
+from engine.timers import broke_silences
 from engine.triggers import heard
 from engine.turn import Turn
 from features.customer import Customer
@@ -40,8 +40,8 @@ def listen(customer: Customer, event: Event, moment: Moment, effects: Effects) -
     moves = hear(turn, ears, event) if ears.sorts or ears.crossing else None
     if ears.watchers:
         _watch(turn, ears, event)
-    for rule in ears.silenced:
-        broke_silence(turn, rule, event.at)
+    if ears.silenced:
+        broke_silences(turn, ears, event.at)
     if ears.sieve or ears.followed:
         _trigger(turn, ears, event)
     if moves:

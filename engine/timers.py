@@ -17,7 +17,7 @@ from engine.sequences import stayed_away
 from engine.steps import advance, close
 from engine.triggers import enter, fail
 from engine.turn import Turn
-from rules.book import Book
+from rules.book import Book, Ears
 from rules.model import (
     DueTrigger,
     InactiveTrigger,
@@ -100,13 +100,23 @@ def can_wait(turn: Turn, until: int) -> bool:
     return bool(due) and all(-priority < LOWER for _, priority, _, _, _ in due)
 
 
-def broke_silence(turn: Turn, rule: Rule, at: int) -> None:
-    """The customer did at `at` (ms) what a rule waits for him not to do."""
-    silent = turn.journey.silent
-    if at > abs(silent.get(rule.name, 0)):
-        silent[rule.name] = at
-        if due := silent_until(turn, rule, at):
-            turn.journey.arm(due)
+def broke_silences(turn: Turn, ears: Ears, at: int) -> None:
+    """The customer did at `at` (ms) what rules wait for him not to do; there may be hundreds."""
+    silent, journey = turn.journey.silent, turn.journey
+    moved = False
+    for name in ears.broken:
+        if at > abs(silent.get(name, 0)):
+            silent[name] = at
+            moved = True
+    if moved:
+        journey.arm(at + ears.broken_ms)
+    if len(ears.broken) == len(ears.silenced):
+        return
+    for rule in ears.silenced:
+        if at > abs(silent.get(rule.name, 0)):
+            silent[rule.name] = at
+            if due := silent_until(turn, rule, at):
+                journey.arm(due)
 
 
 def silent_until(turn: Turn, rule: Rule, last: int) -> int:

@@ -36,6 +36,7 @@ from rules.sieve import Sieve
 from rules.standing import ages, touched, version
 from rules.subjects import ALL_FIELDS, SUBJECTS, Source
 from rules.templates import Templates
+from rules.values import Constant
 
 NAMES_MAX = 4_096  # of events whose hearers are remembered: senders may invent any number
 
@@ -69,6 +70,12 @@ def _breaks(rule: Rule, names: frozenset[str]) -> bool:
     return not trigger.of.isdisjoint(names)
 
 
+def _silence(rule: Rule) -> int:
+    """How long a silence the rule asks for (ms), where that is written; else 0."""
+    silence = rule.trigger.for_ms if isinstance(rule.trigger, InactiveTrigger) else None
+    return int(silence.value) if isinstance(silence, Constant) else 0
+
+
 def _links(rule: Rule) -> frozenset[str]:
     """The events that a sequence hears: its links, and what must stay away."""
     trigger = rule.trigger
@@ -97,6 +104,8 @@ class Ears(NamedTuple):
     crossing: tuple[Rule, ...] = ()  # rules whose number it may change
     held: frozenset[Holder] = frozenset()  # holders that it adds to what no facet keeps
     sieve: Sieve | None = None  # says which of `triggered` it may concern
+    broken: tuple[str, ...] = ()  # of `silenced`, the names of those whose silence is written
+    broken_ms: int = 0  # the shortest of their silences
 
 
 _HELD: Final[Mapping[Holder, frozenset[str]]] = {
@@ -179,6 +188,7 @@ class Book:
         names = PAID if name in PAID else frozenset((name,))
         triggered = self.by_event.get(name, ())
         silenced = tuple(rule for rule in self.inactive if _breaks(rule, names))
+        written = {rule.name: ms for rule in silenced if (ms := _silence(rule))}
         watchers: tuple[Rule, ...] = ()
         if not self.watched.isdisjoint(names):
             waiting = (rule for rule in self.rules.values() if rule.status != "draft")
@@ -208,6 +218,7 @@ class Book:
             frozenset(rule.once_per for rule in watchers),
             followed, reached, told, dated, sorts, crossing, held,
             Sieve(triggered) if triggered else None,
+            tuple(written), min(written.values(), default=0),
         )  # fmt: skip
 
     def of_kind(self, kind: type[Trigger]) -> tuple[Rule, ...]:

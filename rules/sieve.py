@@ -8,6 +8,7 @@ one reading of it and a search. Must not live here: what a rule does.
 
 import ast
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -17,7 +18,7 @@ from features.events import Event
 from rules.expressions import Expr
 from rules.model import EventTrigger, Rule
 
-GROUP_MIN: Final = 4  # rules that ask the same feature, before it is read for all of them
+GROUP_MIN: Final = 2  # rules that ask the same feature, before it is read for all of them
 WRITTEN: Final = frozenset(
     ("coupons", "points", "tags")
 )  # facets that a rule heard before may change
@@ -82,24 +83,29 @@ def _conditions(rule: Rule) -> list[Expr]:
     if not isinstance(trigger, EventTrigger):
         return []
     both = [trigger.condition, rule.condition if trigger.count <= 1 else None]
-    return [one for one in both if one is not None and not one.laid]
+    return [
+        one
+        for one in both
+        if one is not None
+        and not one.laid
+        and WRITTEN.isdisjoint(name.partition(".")[0] for name in one.features)
+    ]
 
 
 def _grouped(
     conditions: Sequence[Sequence[Expr]],
 ) -> tuple[tuple[_Group, ...], tuple[int, ...]]:
     """Groups of rules by one comparison of each, and the rules in none."""
+    found = [[key for one in asked for key in _comparisons(one)] for asked in conditions]
+    often = Counter((feature, way) for each in found for feature, way, _ in each)
     keys: dict[tuple[str, str], list[tuple[Any, int]]] = {}
     others: list[int] = []
-    for number, asked in enumerate(conditions):
-        found = [key for one in asked for key in _comparisons(one)]
-        if not found:
+    for number, each in enumerate(found):
+        if each:  # what many ask is read for many at once
+            feature, way, value = max(each, key=lambda key: (often[key[:2]], key[:2]))
+            keys.setdefault((feature, way), []).append((value, number))
+        else:
             others.append(number)
-            continue
-        feature, way, value = min(
-            found, key=lambda key: ("equal", "rising", "falling").index(key[1])
-        )
-        keys.setdefault((feature, way), []).append((value, number))
     groups = []
     for (feature, way), members in sorted(keys.items()):
         if len(members) < GROUP_MIN:
@@ -128,7 +134,7 @@ def _comparisons(condition: Expr) -> Iterator[tuple[str, str, Any]]:
 def _comparison(part: ast.Compare) -> Iterator[tuple[str, str, Any]]:
     feature, value = ast.unparse(part.left), part.comparators[0]
     known = catalog.FEATURES.get(feature)
-    if known is None or known.facet in WRITTEN or not isinstance(value, ast.Constant):
+    if known is None or not isinstance(value, ast.Constant):
         return
     number = isinstance(value.value, int | float) and not isinstance(value.value, bool)
     if known.type == "number" and number:
