@@ -68,7 +68,7 @@ def _ripest(turn: Turn) -> Ripe | None:
 
 def _all(turn: Turn) -> Iterator[Ripe]:
     """Every timer of the customer: instances that wait, silences, dates, turns."""
-    rules, journey = turn.book.rules, turn.journey
+    rules, silences, journey = turn.book.rules, turn.book.silences, turn.journey
     if journey.asked and turn.book.ageing:
         yield journey.asked, -FIRST, "", "", None
     for instance in journey.open:
@@ -77,7 +77,8 @@ def _all(turn: Turn) -> Iterator[Ripe]:
         rule = rules.get(name)
         if last <= 0 or rule is None or not isinstance(rule.trigger, InactiveTrigger):
             continue
-        if due := silent_until(turn, rule, last):
+        written = silences.get(name)
+        if due := last + written if written else silent_until(turn, rule, last):
             yield max(due, journey.met.get(name, 0)), -rule.priority, name, str(last), rule
     for kinds, planned in ((AT_DATES, journey.dues), (IN_TURNS, journey.planned)):
         for name, dates in planned.items():

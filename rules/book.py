@@ -172,6 +172,9 @@ class Book:
     holders: frozenset[Holder] = frozenset()  # where items are held that its rules are about
     standing: str = ""  # the version of its segments and crossed levels; "" when it has none
     ageing: tuple[Segment | Rule, ...] = ()  # those of them that time alone may change
+    silences: Mapping[str, int] = field(
+        default_factory=dict
+    )  # of rules where they are written (ms)
     _ears: dict[str, Ears | None] = field(default_factory=dict, compare=False, repr=False)
 
     def ears(self, name: str) -> Ears | None:
@@ -188,7 +191,7 @@ class Book:
         names = PAID if name in PAID else frozenset((name,))
         triggered = self.by_event.get(name, ())
         silenced = tuple(rule for rule in self.inactive if _breaks(rule, names))
-        written = {rule.name: ms for rule in silenced if (ms := _silence(rule))}
+        written = {rule.name: ms for rule in silenced if (ms := self.silences.get(rule.name))}
         watchers: tuple[Rule, ...] = ()
         if not self.watched.isdisjoint(names):
             waiting = (rule for rule in self.rules.values() if rule.status != "draft")
@@ -260,6 +263,7 @@ class Book:
             inactive=tuple(rule for rule in firing if isinstance(rule.trigger, InactiveTrigger)),
             watched=frozenset().union(*(watched_names(rule) for rule in waiting)),
             hash=sources_hash(sources),
+            silences={rule.name: ms for rule in firing if (ms := _silence(rule))},
             shop=shop,
             offers=offers,
             sources=sources,
