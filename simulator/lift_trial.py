@@ -141,9 +141,7 @@ def _matters(book: Book, name: str) -> bool:
 def _book(book: Book, name: str, share: float) -> Book:
     """The rule alone, with this share held out."""
     rule = replace(book.rules[name], status="live", holdout=share)
-    return Book.of(
-        {name: rule}, book.shop, book.offers, book.sources, book.segments, book.templates
-    )
+    return Book.of({name: rule}, book.shop, book.offers, book.sources, {}, book.templates)
 
 
 async def _live(world: World, nature: Sequence[Append], book: Book, until: int) -> Rows:
