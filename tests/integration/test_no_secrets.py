@@ -161,7 +161,7 @@ async def poison(url):
         "type": "track", "event": "Product Added", "messageId": MAIL, "timestamp": 1, "receivedAt": 1,
         "source": "x", "userId": "u5", "properties": {"price": MAIL, "quantity": PHONE, "product_id": MAIL},
     }  # fmt: skip
-    letter = {"to": 0, "id": "1-0", "from": 7, "prev": "", "kind": MAIL, "cid": "u:x", "body": {}}
+    letter = {"to": 0, "id": "1-0", "from": 99, "prev": "", "kind": MAIL, "cid": "u:x", "body": {}}
     log = RedisLog(url, SHARDS)
     for key, value in ((b"u:u5", json.dumps(body)), (b"u:x", MAIL), (LETTER, json.dumps(letter))):
         await log.append([Append(0, key, value.encode())])

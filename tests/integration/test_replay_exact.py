@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from api.up_lock import running
+from simulator.benches.parts import four_rules
 from tests.integration.test_up import LAIKE, ROOT, laike, last_json
 
 DATA = Path(os.environ.get("LAIKE_DATA_DIR", ROOT.parent / "shared" / "data"))
@@ -44,19 +45,30 @@ def decisions(data):
     done = laike("query", DECISIONS, "--data", data, "--json")
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout.splitlines()[-1])["rows"]
-    assert any(row[0] == "win-back" and not row[6] for row in rows)
+    assert rows
     return rows
 
 
 def folder(data):
-    """A folder with the secret that all of these share: a coupon's code is signed with it."""
+    """A folder with the secret that all of these share: a coupon's code is signed with it.
+
+    Its rules are four: a year of days at which segments and schedules look at everybody is long.
+    """
     data.mkdir()
+    for name, text in four_rules().items():
+        file = rules_of(data) / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
     (data / "secret").write_text("one secret for every folder of these tests")
     return data
 
 
+def rules_of(data):
+    return data.with_name(f"{data.name}-rules")
+
+
 def replay(data, orders, *more):
-    done = laike("replay", orders, "--data", data, "--json", *more)
+    done = laike("replay", orders, "--data", data, "--rules", rules_of(data), "--json", *more)
     assert done.returncode == 0, done.stderr
     told = last_json(done)
     assert told["drained"]
@@ -68,7 +80,9 @@ def replay(data, orders, *more):
 def straight(orders, tmp_path_factory):
     data = folder(tmp_path_factory.mktemp("straight") / "d")
     told = replay(data, orders)
-    return told, decisions(data)
+    rows = decisions(data)
+    assert any(row[0] == "win-back" and not row[6] for row in rows)
+    return told, rows
 
 
 def test_in_two_halves_with_a_restart_between(orders, straight, tmp_path):
@@ -82,6 +96,7 @@ def test_in_two_halves_with_a_restart_between(orders, straight, tmp_path):
 def test_with_the_worker_killed_five_times(orders, straight, tmp_path):
     data, killed = folder(tmp_path / "d"), []
     told = [*LAIKE, "replay", str(orders), "--data", str(data), "--json"]
+    told += ["--rules", str(rules_of(data))]
     with subprocess.Popen(told, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         killer = threading.Thread(target=_kill, args=(process, data, killed))
         killer.start()

