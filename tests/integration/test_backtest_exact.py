@@ -9,9 +9,8 @@ import pytest
 from rules.load import load_book
 from simulator.backtest import run
 from simulator.backtest_history import FileHistory
-from tests.integration.test_replay_exact import ORDERS, decisions, folder, orders, replay
+from tests.integration.test_replay_exact import ORDERS, decisions, folder, orders, replay, rules_of
 from tests.simulation.test_backtest import Rows
-from tests.unit.test_house import ROOT
 
 __all__ = ["orders"]
 UNTIL = "2011-02-05"
@@ -28,7 +27,7 @@ def test_the_same_decisions_as_a_replay(orders, tmp_path):
     expected = decisions(data)
     secret = (data / "secret").read_bytes()
     history = FileHistory(orders)
-    book, span = load_book(ROOT / "rules"), (None, history.moment(UNTIL))
+    book, span = load_book(rules_of(data)), (None, history.moment(UNTIL))
     found = run(history, [book], span, secret=secret, kind=Rows)
     assert sorted(map(_row, found.tallies[0].rows)) == sorted(map(_shown, expected))
 

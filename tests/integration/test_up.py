@@ -51,8 +51,11 @@ def wait_for(what, seconds=START_S):
     raise AssertionError(f"not within {seconds} s")
 
 
-def api_of(data):
-    holder = running(data)
+def api_of(data, seconds=0):
+    """Where the door is; while parts start again it may be nowhere for a moment."""
+    deadline = time.monotonic() + seconds
+    while not ((holder := running(data)) and holder.api) and time.monotonic() < deadline:
+        time.sleep(0.05)
     return holder.api if holder else ""
 
 
@@ -63,7 +66,9 @@ def key_of(data):
 
 def send(data, number):
     item = {"userId": f"u{number % 7}", "event": "Product Viewed", "messageId": f"m{number}"}
-    answer = httpx.post(f"{api_of(data)}/v1/track", json=item, auth=(key_of(data), ""), timeout=30)
+    answer = httpx.post(
+        f"{api_of(data, 20)}/v1/track", json=item, auth=(key_of(data), ""), timeout=30
+    )
     assert answer.status_code == 200, answer.text
 
 
