@@ -54,8 +54,9 @@ def _goes_on(instance: Instance, other: Journey, book: Book) -> bool:
         if _ended_by(rule, name):
             return False
         wait = rule.steps[instance.step] if instance.step < len(rule.steps) else None
-        delays = isinstance(wait, Wait) and name in wait.since_last and at > instance.anchor
-        if delays and isinstance(wait, Wait) and not instance.again:
+        if instance.again or not isinstance(wait, Wait):
+            continue
+        if name in wait.since_last and at > instance.anchor:
             instance.anchor, instance.due = at, at + wait.for_ms
     return True
 

@@ -59,6 +59,7 @@ class Templates:
         self.files: dict[Place, str] = {}
         self.names: dict[Place, dict[str, int]] = {}
         self._made: dict[Place, Template] = {}
+        self._reads: dict[str, frozenset[str]] = {}
         self._environments = {markup: self._environment(markup) for markup in (False, True)}
 
     def _environment(self, markup: bool) -> _Sandbox:
@@ -83,6 +84,7 @@ class Templates:
         self._check_filters(tree)
         self.texts[place], self.files[place] = text, file
         self.names[place] = _names(tree)
+        self._reads.pop(place[0], None)
 
     def _check_filters(self, tree: nodes.Template) -> None:
         known = self._environments[False]
@@ -103,9 +105,11 @@ class Templates:
 
     def reads(self, template: str) -> frozenset[str]:
         """Every name that the template reads, on any channel: what a decision must carry for it."""
-        return frozenset(
-            name for place, names in self.names.items() if place[0] == template for name in names
-        )
+        found = self._reads.get(template)
+        if found is None:  # asked for every message that is decided
+            kept = (names for place, names in self.names.items() if place[0] == template)
+            found = self._reads[template] = frozenset().union(*kept)
+        return found
 
     def place(self, template: str, channel: str, language: str) -> Place:
         """The text in this language, else in the shop's first that has one."""
