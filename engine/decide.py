@@ -28,6 +28,8 @@ from engine.journey import listen
 from engine.membership import meet
 from engine.profiles import TELLING, tell_profile
 from engine.redeeming import OURS, answer
+from engine.rewards import expire as reward_none
+from engine.rewards import heard, next_deadline
 from engine.slices import LEDGERS, SLICE, receive_slice, settle
 from engine.timers import next_due, wake
 from engine.turn import Turn
@@ -74,6 +76,8 @@ def _apply(customer: Customer, mine: Memory, event: Event, moment: Moment, effec
         tell_all(event, moment, effects)
         return PROCESSED
     paid = _take(customer, event, moment, effects)
+    if mine.journey.watches and (paid or event.name not in PAID):
+        heard(customer, event, effects)
     if event.type in {"identify", "alias"}:
         link(customer, event, moment, effects)
     if paid or not mine.example.opened:
@@ -128,6 +132,7 @@ def wake_up(customer: Customer, moment: Moment, effects: Effects) -> None:
     turn = Turn(customer, moment, effects)
     wake(turn, moment.log_time)
     expire(customer, moment.log_time, effects)
+    reward_none(customer, moment.log_time, effects)
     lapse(customer, moment, effects)
     turn.journey.alarm = _earliest(turn)
 
@@ -175,5 +180,8 @@ def next_alarm(customer: Customer, moment: Moment) -> int:
 
 def _earliest(turn: Turn) -> int:
     customer = turn.customer
-    times = (next_due(turn), deadline(customer), holdings_due(customer))
+    times = (
+        *(next_due(turn), deadline(customer), holdings_due(customer)),
+        next_deadline(customer),
+    )
     return min((due for due in times if due), default=0)

@@ -22,6 +22,7 @@ FIRED_MAX = 256
 COUNTED_SUBJECTS_MAX = 32
 REACHED_MAX = 100  # times of one kind that caps count: one of more is one of so many
 RECENT_MAX = 50
+OPEN_WATCHES_MAX = 8  # of one model and customer
 SEPARATOR = "\x1f"
 RECENT_MS = 7 * DAY_MS
 _HASH = 6
@@ -80,6 +81,17 @@ class Instance(msgspec.Struct, array_like=True):
         return self.again > self.due
 
 
+class Watch(msgspec.Struct, array_like=True):
+    """What is to come after a decision: which events, up to when, and the example it makes."""
+
+    model: str
+    opened: int
+    deadline: int
+    events: list[str]  # [] for whatever the customer does himself
+    money: bool
+    example: bytes  # JSON
+
+
 class Journey(msgspec.Struct, array_like=True):
     """The rules' memory of a customer: open instances, what fired, what was counted."""
 
@@ -105,6 +117,7 @@ class Journey(msgspec.Struct, array_like=True):
     asked: int = 0  # when to ask next what time alone has changed (ms); 0: nothing does
     moves: int = 0  # rows told of his moves
     planned: dict[str, dict[str, int]] = {}  # rule -> subject -> when its turn comes (ms)
+    watches: list[Watch] = []  # decisions that wait for what comes of them, see rewards.py
 
     def arm(self, due: int) -> None:
         """A timer was set to `due` (ms). The alarm may be early when the timer moves on later."""

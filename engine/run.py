@@ -153,7 +153,7 @@ class Run:
             if cid in poison:
                 left = write(customer)
                 left.journey.open, left.journey.silent, left.journey.alarm = [], {}, 0
-                left.journey.planned = {}
+                left.journey.planned, left.journey.watches = {}, []
                 left.example = Example()
                 self._reject(record, "poison_timer", poison[cid], cid)
                 continue

@@ -9,7 +9,15 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from engine import sequences
-from engine.journal import REACHED_MAX, Instance, Journey, note, noted
+from engine.journal import (
+    OPEN_WATCHES_MAX,
+    REACHED_MAX,
+    Instance,
+    Journey,
+    Watch,
+    note,
+    noted,
+)
 from engine.subjects import concerns
 from rules.book import Book
 from rules.model import Rule, Wait
@@ -93,6 +101,15 @@ def _planned(mine: Journey, theirs: Journey) -> None:
         mine.planned[rule] = {**turns, **mine.planned.get(rule, {})}
 
 
+def _watches(mine: Journey, theirs: Journey) -> None:
+    """What either waits to see; of one model no more than one customer may have, the oldest."""
+    kept: dict[str, list[Watch]] = {}
+    for one in sorted((*mine.watches, *theirs.watches), key=lambda one: one.opened):
+        kept.setdefault(one.model, []).append(one)
+        mine.arm(one.deadline)
+    mine.watches = [one for model in kept.values() for one in model[:OPEN_WATCHES_MAX]]
+
+
 def _silences(mine: Journey, theirs: Journey) -> None:
     for rule, last in theirs.silent.items():
         mine.silent[rule] = max(last, mine.silent.get(rule, 0), key=abs)
@@ -123,4 +140,5 @@ UNITED: Final[tuple[Callable[[Journey, Journey], None], ...]] = (
     _pauses,
     _dates,
     _planned,
+    _watches,
 )
