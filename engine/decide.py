@@ -15,6 +15,7 @@ A customer's timers that are due by the log time fire before his record is appli
 
 from typing import Any
 
+from engine import entities
 from engine.effects import Effects, Letter, Moment
 from engine.erasure import ERASED, ERASURE, erase, receive_erasure
 from engine.examples import deadline, expire, observe
@@ -22,7 +23,6 @@ from engine.gifts import GIFT, receive_gift
 from engine.holdings import LAPSING, holdings_due, lapse, redeemed_by
 from engine.identity import forwarded, link, receive_claim, receive_state
 from engine.ids import birth_id, event_hash
-from engine.items import tell_all
 from engine.journal import Memory, memory, remember, seen_before, write
 from engine.journey import listen
 from engine.membership import meet
@@ -38,6 +38,7 @@ from features.customer import Customer
 from features.events import Event
 from features.events import decode as decode_event
 from features.events import encode as encode_event
+from features.vocabulary import THINGS
 from rules.model import PAID
 
 DUPLICATE = "duplicate"
@@ -72,8 +73,8 @@ def _apply(customer: Customer, mine: Memory, event: Event, moment: Moment, effec
     if not mine.identity.birth:
         mine.identity.birth = birth_id(customer.cid, mine.identity.erasures)
     remember(seen, event_id, moment.log_time)
-    if customer.cid.startswith("i:"):
-        tell_all(event, moment, effects)
+    if customer.cid.startswith(THINGS):
+        entities.apply(customer, event, moment, effects)
         return PROCESSED
     paid = _take(customer, event, moment, effects)
     if mine.journey.watches and (paid or event.name not in PAID):

@@ -118,6 +118,15 @@ ITEM_EVENTS: Final = {
     "Live Ended": "live_id",
 }
 
+# About an entity of the shop that is no customer: keyed by the prefix and the property named here.
+# Rules hear them as they hear a customer's: it has its own state, instances, caps and decisions.
+ENTITY_EVENTS: Final = {
+    "Complaint Spiked": ("m:", "merchant_id"),
+    "Model Drifted": ("model:", "model"),
+}
+ENTITIES: Final = ("m:", "model:")  # a merchant, a model
+THINGS: Final = ("i:", *ENTITIES)  # whatever is no customer
+
 NAMES: Final = frozenset(
     (
         *CALL_NAMES.values(),
@@ -128,6 +137,7 @@ NAMES: Final = frozenset(
         *ABOUT_CUSTOMER,
         *ACCOUNT,
         *ITEM_EVENTS,
+        *ENTITY_EVENTS,
     )
 )
 
@@ -139,6 +149,7 @@ NOT_BY_CUSTOMER: Final = frozenset(
     (
         *ABOUT_CUSTOMER,
         *ITEM_EVENTS,
+        *ENTITY_EVENTS,
         "Order Updated",
         "Order Delivered",
         "Order Refunded",
@@ -151,7 +162,7 @@ NOT_BY_CUSTOMER: Final = frozenset(
 ) - {"Message Opened", "Message Clicked", "Message Unsubscribed", "Pickup Collected"}
 
 # A browser's key is public: whoever reads it must not be able to assert these for someone.
-SERVER_ONLY: Final = frozenset((*ORDERS, *ABOUT_CUSTOMER, *ACCOUNT, *ITEM_EVENTS))
+SERVER_ONLY: Final = frozenset((*ORDERS, *ABOUT_CUSTOMER, *ACCOUNT, *ITEM_EVENTS, *ENTITY_EVENTS))
 SERVER_ONLY_PREFIXES: Final = ("Order ", "Points ", "Consent ")
 
 # Events whose own `channel` property is that of a message or a ticket, not of the visit.
@@ -176,11 +187,14 @@ PROPERTY_KINDS: Final = {
     "code": "id",
     "cost": "money",
     "coupon": "id",
+    "count": "count",
     "coupon_id": "id",
     "currency": "text",
     "decision_id": "id",
     "discount": "money",
     "due_at": "time",
+    "examples": "texts",
+    "expected": "number",
     "expires_at": "time",
     "friend": "id",
     "group_id": "id",
@@ -190,6 +204,7 @@ PROPERTY_KINDS: Final = {
     "list_id": "id",
     "live_id": "id",
     "merchant_id": "id",
+    "model": "text",
     "most": "money",
     "name": "text",
     "offer": "text",
@@ -213,6 +228,7 @@ PROPERTY_KINDS: Final = {
     "reservation_id": "id",
     "revenue": "money",
     "score": "number",
+    "sentiment": "number",
     "session_id": "id",
     "shipment_id": "id",
     "shipping": "money",
@@ -228,6 +244,7 @@ PROPERTY_KINDS: Final = {
     "text_version": "text",
     "ticket_id": "id",
     "topic": "text",
+    "topics": "texts",
     "total": "money",
     "url": "text",
     "value": "number",
