@@ -15,6 +15,7 @@ from engine.effects import Row
 from engine.gates import GATES
 from engine.journal import Instance
 from engine.turn import Turn
+from features.models.names import SCORE_NAMES
 from rules.model import Act, Rule
 
 NOT_AFTER_MS: Final = 86_400_000
@@ -82,7 +83,7 @@ def decision_row(
     moment, at = turn.moment, at or case.at
     reading: dict[str, Any] = {}
     if rule.condition is not None:
-        for name in sorted(rule.condition.features):
+        for name in sorted(rule.condition.features | (rule.condition.laid & SCORE_NAMES.keys())):
             value = turn.read(name, at)
             reading[name] = "unknown" if _unknown(value) else str(value)
     return {

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from engine.ledger import Purse
-from features.models.purchase import Scorer
 from rules.book import Book
 
 LATE_EVENT_MS = 600_000
@@ -39,8 +38,8 @@ class Moment:
     book: Book
     log_time: int
     offset: int
-    scorer: Scorer | None = None
-    model: str = ""
+    models: Mapping[str, Any] = field(default_factory=dict)  # name -> scorer; one may be missing
+    model: str = ""  # the version they are of
     presets: Mapping[str, Any] = field(
         default_factory=dict
     )  # features laid over the customer's own, in rule examples

@@ -29,7 +29,8 @@ def observe(
     inputs = vector(customer, event.at)
     example.inputs = array("f", inputs).tobytes()
     example.opened, example.deadline = event.at, event.at + HORIZON_MS
-    example.score = moment.scorer.score(inputs) if moment.scorer else 0.0
+    scorer = moment.models.get(MODEL)
+    example.score = scorer.score(inputs) if scorer else 0.0
     example.version = moment.model
     write(customer).journey.arm(example.deadline)
 

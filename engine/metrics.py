@@ -61,7 +61,11 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("model_age_seconds", "gauge", "seconds", "since the last snapshot was published",
            "read"),
     Metric("model_auc", "gauge", "ratio", "over the last 2,000 examples, each predicted before it"
-           " was learned", "read"),
+           " was learned", "read", "model"),
+    Metric("model_log_loss", "gauge", "nats", "of its predictions, each made before its example was"
+           " learned", "read", "model"),
+    Metric("model_examples", "gauge", "examples", "learned", "read", "model"),
+    Metric("model_refused", "gauge", "examples", "that it could not learn from", "read", "model"),
     Metric("decide_seconds", "histogram", "seconds", "of deciding one batch, in memory", "told",
            buckets=_BATCH),
     Metric("event_to_commit_seconds", "histogram", "seconds",

@@ -28,9 +28,8 @@ from engine.run import Run
 from engine.schedules import SCHEDULE, begin, begun, ripe, upcoming
 from engine.store import Commit, Fenced, Position, Round, ShardState, Stopped, Store, StoreAway
 from engine.switches import read as read_killed
-from engine.versions import book_of, scorer_of
+from engine.versions import MADE, NO_MODEL, Models, book_of
 from features.customer import Customer
-from features.models.purchase import Scorer
 from rules.book import Book
 from rules.model import Shop
 
@@ -56,7 +55,7 @@ class Shard:
         self._position = Position(0)
         self._state = ShardState()
         self._book = Book.of({}, Shop(), {}, {})
-        self._scorer: Scorer | None = None
+        self._models: Models = {}
         self._stones = False  # whether anybody of this shard was erased
         self._warm: dict[str, Customer] = {}  # as committed, met last at the end
         self.warm_max = WARM_MAX
@@ -248,16 +247,19 @@ class Shard:
         self._book = book_of(body)
 
     async def _load_model(self, digest: str) -> bool:
-        """Whether the snapshot was taken into use; a forged or lost one is left alone, and said."""
+        """Whether the manifest was taken into use; a forged or lost one is left alone, and said."""
         if not digest:
             return False
-        body = await self._patiently(lambda: self._store.body("model", digest))
-        if body is None:
-            log.error("shard %d: model %s is not in Redis", self.number, digest[:12])
+
+        async def fetch(name: str) -> bytes | None:
+            return await self._patiently(lambda: self._store.body("model", name))
+
+        try:
+            self._models = await MADE.of(digest, self.settings.secret, fetch)
+        except NO_MODEL as error:
+            log.error("shard %d: model %s refused: %s", self.number, digest[:12], error)  # noqa: TRY400
             return False
-        scorer = scorer_of(body, self.settings.secret, self.number, digest)
-        self._scorer = scorer or self._scorer
-        return scorer is not None
+        return True
 
     async def _prefetch(self, names: list[str]) -> list[bytes | None]:
         found = await self._patiently(lambda: self._store.prefetch(self.number, names))
@@ -386,7 +388,7 @@ class Shard:
 
     def _moment(self, state: ShardState) -> Moment:
         return Moment(
-            self.settings, self._book, state.log_time, 0, self._scorer, state.model,
+            self.settings, self._book, state.log_time, 0, self._models, state.model,
             peaks=state.peaks, killed=read_killed(state.killed), purse=Purse(state.slices),
         )  # fmt: skip
 

@@ -46,7 +46,7 @@ class Turn:
         """What is asked from here on is asked for this rule, its subject and its instance."""
         self.extra = self.moment.presets
         if rule.laid:  # an example's own values go before them
-            self.extra = {**over(self.customer, self.book, rule, subject, instance), **self.extra}
+            self.extra = {**over(self.customer, self.moment, rule, subject, instance), **self.extra}
 
     def holds(self, condition: Expr | None, event: Event | None, at: int) -> bool:
         """Whether a condition is surely true at `at` (ms); none always is."""

@@ -1,23 +1,31 @@
-"""What a version's bytes are: a book of rules, a model's scorer.
+"""What a version's bytes are: a book of rules; a manifest of models and the scorers it names.
 
 Must live here: reading them. Must not: where they are kept, when they come into force.
+
+A manifest is {"scorers": {model: digest}, "learners": {model: digest}, "cursors": {shard: id},
+"log_time": ms, "figures": {model: {...}}}; a scorer's part is {"model": name, "weights": {...}},
+a learner's {"model": name, "state": {...}}. Each is signed and kept under the hash of its bytes.
 """
 
-import logging
+import hashlib
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
-from features.models.purchase import Scorer
-from features.models.snapshot import unpack
+from features.models.scorers import SCORERS
+from features.models.snapshot import BadSnapshot, unpack
 from rules.book import Book
 from rules.load import book_from_sources
 
-# What a snapshot can be instead of a model: not signed by us (a ValueError), or none of its shape.
-_NO_MODEL: Final = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+# What bytes can be instead of a model: not signed by us (a ValueError), or none of its shape.
+NO_MODEL: Final = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+SCORERS_MAX: Final = 64
 
-log = logging.getLogger("engine.pipeline")
+Fetch = Callable[[str], Awaitable[bytes | None]]
+Models = Mapping[str, Any]  # name -> scorer
 
 
 @lru_cache(maxsize=4)
@@ -26,10 +34,56 @@ def book_of(body: bytes) -> Book:
     return book_from_sources(orjson.loads(body))
 
 
-def scorer_of(body: bytes, secret: bytes, shard: int, digest: str) -> Scorer | None:
-    """The model of a snapshot; a forged or broken one is none, and said."""
-    try:
-        return Scorer(unpack(body, secret))
-    except _NO_MODEL as error:
-        log.error("shard %d: model %s refused: %s", shard, digest[:12], error)  # noqa: TRY400
-        return None
+def digest_of(body: bytes) -> str:
+    """The name that bytes are kept under."""
+    return hashlib.sha256(body).hexdigest()
+
+
+def opened(body: bytes | None, secret: bytes, digest: str) -> dict[str, Any]:
+    """The content kept under a digest, or one of NO_MODEL."""
+    if body is None:
+        raise LookupError(f"{digest[:12]} is not in Redis")
+    found = unpack(body, secret)
+    if digest_of(body) != digest:
+        raise BadSnapshot(f"signed, but not what {digest[:12]} names")
+    return found
+
+
+class Scorers:
+    """The scorers of a process, parsed once for all its shards; who was not asked for goes."""
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[tuple[str, str, bytes], Any] = OrderedDict()
+
+    async def of(self, digest: str, secret: bytes, fetch: Fetch) -> dict[str, Any]:
+        """The scorers of a manifest, or one of NO_MODEL: all of them or none.
+
+        A model that this program does not know, of a newer one's learner, is left out.
+        """
+        manifest = opened(await fetch(digest), secret, digest)
+        named: dict[str, str] = manifest["scorers"]
+        return {
+            name: await self._one(name, part, secret, fetch)
+            for name, part in sorted(named.items())
+            if name in SCORERS
+        }
+
+    async def _one(self, name: str, digest: str, secret: bytes, fetch: Fetch) -> Any:
+        key = name, digest, secret
+        if key not in self._made:
+            self._made[key] = scorer_of(name, digest, opened(await fetch(digest), secret, digest))
+            while len(self._made) > SCORERS_MAX:
+                self._made.popitem(last=False)
+        else:
+            self._made.move_to_end(key)
+        return self._made[key]
+
+
+def scorer_of(name: str, digest: str, part: Mapping[str, Any]) -> Any:
+    """The scorer of a model's part, or one of NO_MODEL."""
+    if part.get("model") != name:
+        raise BadSnapshot(f"{digest[:12]} is of {part.get('model')!r}, not of {name!r}")
+    return SCORERS[name](part["weights"])
+
+
+MADE: Final = Scorers()

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from features.models.names import SCORE_NAMES
 from rules.actions import ACTIONS
 from rules.forms import Form
 from rules.functions import FUNCTIONS
@@ -17,7 +18,7 @@ from rules.gates import ORDER
 from rules.language import FORMS, written
 from rules.subjects import SUBJECTS
 from rules.templates import LENGTH_MAX
-from rules.unbuilt import TO_COME
+from rules.unbuilt import UNBUILT
 
 BEGIN: Final = "<!-- the reference: written by rules/reference.py -->"
 END: Final = "<!-- end of the reference -->"
@@ -100,7 +101,12 @@ def _lines() -> Iterator[str]:
         "(under `when` and where an event is heard), the subject's fields, `segment.NAME`, "
         "`arrived` after a wait for an event."
     )
-    yield from ("", f"Features to come: {_words(TO_COME)}.", "")
+    yield from ("", "### Scores: what models say of him; missing while there is no model", "")
+    yield from ("| name | unit | |", "|---|---|---|")
+    for name, score in SCORE_NAMES.items():
+        to_come = " (to come)" if f"name.{name}" in UNBUILT else ""
+        yield f"| `{name}`{to_come} | {score.unit} | {score.doc} |"
+    yield ""
     lengths = ", ".join(f"{channel} {most}" for channel, most in LENGTH_MAX.items())
     yield from ("### Templates: `templates/NAME.{zh,en}.{CHANNEL}.j2`", "")
     yield (

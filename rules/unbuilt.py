@@ -9,10 +9,7 @@ engine does it; nothing else needs to change.
     guard.wait     an `if` beside a wait; KIND.if an `if` with a kind of trigger; schedule.at
 """
 
-from collections.abc import Mapping
 from typing import Final
-
-from rules.scope import Kind
 
 UNBUILT: Final = frozenset((
     "rule.digest",
@@ -21,13 +18,6 @@ UNBUILT: Final = frozenset((
     "offer.codes",
     *("shop.approval",),
     *("held.risk", "held.priority"),
-    *("name.risk.abuse", "name.uplift.coupon", "name.uplift.visit", "name.churn.risk"),
+    *("name.purchase.chance_30d", "name.churn.risk", "name.value.next_90d"),
+    *("name.uplift.coupon", "name.uplift.visit", "name.risk.abuse", "name.risk.anomaly"),
 ))  # fmt: skip
-
-# Features that rules may already name; a feature of the catalog takes the place of its namesake.
-TO_COME: Final[Mapping[str, tuple[Kind, str]]] = {
-    "risk.abuse": ("number", "how likely he abuses coupons, 0 to 1"),
-    "uplift.coupon": ("number", "how much a coupon raises his chance to buy"),
-    "uplift.visit": ("number", "how much a message raises his chance to visit"),
-    "churn.risk": ("number", "how likely he has left, 0 to 1"),
-}

@@ -7,7 +7,9 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
+from engine.scores import SCORES
 from features import catalog
+from features.models.names import SCORE_NAMES
 from rules import model
 from rules.actions import ACTIONS
 from rules.actions_people import KINDS
@@ -24,7 +26,7 @@ from rules.reads import expressions, laid_over
 from rules.reference import STEPS, VALUES, reference, renewed
 from rules.subjects import ALL_FIELDS, SUBJECTS
 from rules.trigger_forms import COMPANIONS, WHEN
-from rules.unbuilt import TO_COME, UNBUILT
+from rules.unbuilt import UNBUILT
 from rules.values import Computed, Days, Lookup
 
 HERE = Path(__file__).parent
@@ -132,7 +134,7 @@ def test_a_rule_says_which_names_must_be_laid_over():
         assert one.laid == laid_over(one)
         assert one.laid <= {
             *ALL_FIELDS,
-            *TO_COME,
+            *SCORE_NAMES,
             "arrived",
             *(f"segment.{n}" for n in BOOK.segments),
         }
@@ -156,7 +158,7 @@ def test_what_the_engine_does_not_do_is_refused_by_name(file: Path):
 def test_what_is_not_built_names_what_there_is():
     reasons = {f"held.{reason}" for reason in REASONS}
     known = {f"{form.place}.{key}" for form in FORMS.values() for key in form.keys} | reasons
-    known |= {f"once_per.{name}" for name in ONCE_PER} | {f"name.{name}" for name in TO_COME}
+    known |= {f"once_per.{name}" for name in ONCE_PER} | {f"name.{name}" for name in SCORE_NAMES}
     known |= {"name.arrived", "name.segment", "name.subject", "schedule.at", "guard.wait"}
     known |= {f"{name}.if" for name in COMPANIONS}
     known |= {f"recommend.{kind}" for kind in KINDS}
@@ -164,8 +166,11 @@ def test_what_is_not_built_names_what_there_is():
     assert known | {f"{name}.looked" for name in looked} >= UNBUILT
 
 
-def test_names_to_come_give_way_to_the_catalog():
-    assert not {name for name in TO_COME if name in catalog.FEATURES and f"name.{name}" in UNBUILT}
+def test_a_score_is_no_feature_of_the_catalog_and_is_there_once_it_is_built():
+    assert not SCORE_NAMES.keys() & catalog.FEATURES.keys()
+    assert SCORES.keys() <= SCORE_NAMES.keys()
+    for name in SCORE_NAMES:
+        assert (name in SCORES) == (f"name.{name}" not in UNBUILT), name
 
 
 # -- segments

@@ -1,0 +1,13 @@
+"""Every model that learns, by the name that its examples carry.
+
+Must live here: the table. Must not: a model. Loading this loads River: for the learner alone.
+"""
+
+from typing import Final
+
+from features.models import purchase, purchase_learner
+from features.models.model import Learner
+
+LEARNERS: Final[dict[str, type[Learner]]] = {
+    purchase.MODEL: purchase_learner.Learner,
+}

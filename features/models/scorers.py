@@ -1,0 +1,14 @@
+"""Every model's scorer, made from the weights that its learner published.
+
+Must live here: the table. Must not: a model, River. A scorer refuses weights that are none of its
+own by ValueError, LookupError or TypeError.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from features.models import purchase
+
+SCORERS: Final[dict[str, Callable[[Mapping[str, Any]], Any]]] = {
+    purchase.MODEL: purchase.Scorer,
+}
