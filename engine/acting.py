@@ -10,6 +10,8 @@ from engine.actions import id_of, rows_of
 from engine.budgets import paid
 from engine.caps import count
 from engine.case import Case
+from engine.digests import HELD as DIGEST
+from engine.digests import count as count_digest
 from engine.doing import do
 from engine.effects import Row
 from engine.gates import GATES
@@ -47,7 +49,28 @@ def act(turn: Turn, rule: Rule, instance: Instance, step: Act, split: str = "") 
     turn.effects.decisions.append(decision_row(case, step.step, actions=actions or [], split=split))
     count(turn, rule.purpose, actions or (), case.at)
     do(case, actions or ())
+    if lot is not None:
+        told(case, lot, actions or ())
+    if rule.digest is not None:
+        count_digest(case)
+        _speak_for_mates(case, split)
     return True
+
+
+def _speak_for_mates(case: Case, split: str) -> None:
+    """Those that a digest's decision is for too are over; each has a row that names it."""
+    turn, rule, made = case.turn, case.rule, id_of(case, case.act.step)
+    together = turn.journey.mates(case.instance)
+    for other in together:
+        turn.about(rule, other.subject, other)
+        its = Case(turn, rule, other, case.act, first=False, arm=other.arm)
+        row = decision_row(its, case.act.step, held=DIGEST, split=split)
+        row["values"][DIGEST] = made
+        turn.effects.decisions.append(row)
+        other.again = 0  # nobody need wake it any more
+    over = {id(other) for other in together}
+    turn.journey.open = [one for one in turn.journey.open if id(one) not in over]
+    turn.about(rule, case.instance.subject, case.instance)
 
 
 def hold(turn: Turn, rule: Rule, instance: Instance, reason: str, at: int, note: str = "") -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 from engine.caps import capped, limited, spent
 from engine.case import Case
+from engine.digests import digested
 from engine.ids import share
 from engine.peak import excused
 from engine.quiet import quieted
@@ -159,4 +160,5 @@ GATES: Final[tuple[Callable[[Case], str], ...]] = (
     _holdout,
     _shadow,
     quieted,
+    digested,
 )

@@ -69,6 +69,9 @@ class Instance(msgspec.Struct, array_like=True):
     arm: str = ""
     again: int = 0  # what is due waits, and is decided anew then (ms); 0: it does not wait
     gift: str = ""  # the letter that another's decision came by, as JSON; see gifts.py
+    gathered: int = 0  # it waits for what is due with it as of then (ms); see digests.py
+    place: str = ""  # the wait it stands at, as the rule's program calls it; "" before the first
+    version: str = ""  # of the rule, that it entered or was moved to
 
     @property
     def wakes(self) -> int:
@@ -79,6 +82,13 @@ class Instance(msgspec.Struct, array_like=True):
     def waits_for_slice(self) -> bool:
         """Whether it waits for a budget's ledger, to be decided as of its due time."""
         return self.again > self.due
+
+
+def _alike(one: Instance, other: Instance) -> bool:
+    mine = (one.rule, one.run, one.gathered, one.due, one.place, one.version)
+    return mine == (
+        *(other.rule, other.run, other.gathered, other.due, other.place, other.version),
+    )
 
 
 class Watch(msgspec.Struct, array_like=True):
@@ -118,6 +128,14 @@ class Journey(msgspec.Struct, array_like=True):
     moves: int = 0  # rows told of his moves
     planned: dict[str, dict[str, int]] = {}  # rule -> subject -> when its turn comes (ms)
     watches: list[Watch] = []  # decisions that wait for what comes of them, see rewards.py
+    digests: dict[str, list[int]] = {}  # rule with a digest -> times (ms) of its decisions
+
+    def mates(self, instance: Instance) -> list[Instance]:
+        """Those that wait with an instance for the same moment of a digest, by subject."""
+        if not instance.gathered:
+            return []
+        found = [one for one in self.open if one is not instance and _alike(one, instance)]
+        return sorted(found, key=lambda one: one.subject)
 
     def arm(self, due: int) -> None:
         """A timer was set to `due` (ms). The alarm may be early when the timer moves on later."""

@@ -16,7 +16,7 @@ from engine.membership import announce, hear
 from engine.sequences import follow
 from engine.steps import advance, close, duration
 from engine.subjects import concerns, subjects_in
-from engine.timers import broke_silences
+from engine.timers import broke_silences, resize_silences
 from engine.triggers import heard
 from engine.turn import Turn
 from features.customer import Customer
@@ -42,6 +42,8 @@ def listen(customer: Customer, event: Event, moment: Moment, effects: Effects) -
         _watch(turn, ears, event)
     if ears.silenced:
         broke_silences(turn, ears, event.at)
+    if ears.resized:
+        resize_silences(turn, ears.resized, event.at)
     if ears.sieve or ears.followed:
         _trigger(turn, ears, event)
     if moves:

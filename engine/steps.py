@@ -35,6 +35,7 @@ def advance(turn: Turn, rule: Rule, instance: Instance, at: int) -> None:
         return
     wait = rule.steps[found.end] if found.end < len(rule.steps) else None
     if isinstance(wait, Wait) and _waits(turn, rule, instance, wait, at):
+        instance.place = wait.step
         turn.journey.arm(instance.due)
     else:
         close(turn, instance)

@@ -94,6 +94,7 @@ def _both(mine: dict[str, list[int]], theirs: Mapping[str, list[int]], most: int
 def _limits(mine: Journey, theirs: Journey) -> None:
     _both(mine.entries, theirs.entries, ENTRIES_MAX)
     _both(mine.reached, theirs.reached, REACHED_MAX)
+    _both(mine.digests, theirs.digests, REACHED_MAX)
 
 
 def _planned(mine: Journey, theirs: Journey) -> None:

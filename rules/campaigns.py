@@ -9,7 +9,7 @@ from typing import Final, cast
 from zoneinfo import ZoneInfo
 
 from rules.document import Node
-from rules.entering import budget, check_once_per, limits, once_per, quiet, stop_on
+from rules.entering import budget, check_once_per, digest, limits, once_per, quiet, stop_on
 from rules.errors import BadText
 from rules.examples import examples
 from rules.forms import Form, Key
@@ -18,9 +18,9 @@ from rules.model import (
     PURPOSES,
     STATUSES,
     Act,
+    Bandit,
     Coupon,
     Purpose,
-    Rate,
     Recommend,
     RequestTrigger,
     Rule,
@@ -38,7 +38,7 @@ from rules.shop import share
 from rules.steps import steps
 from rules.surroundings import Surroundings
 from rules.triggers import trigger
-from rules.values import duration, moment, rate
+from rules.values import duration, moment
 
 RULE: Final = Form(
     "rule",
@@ -101,7 +101,11 @@ RULE: Final = Form(
             'quiet_hours: {from: "21:30", to: "09:00", then: drop}',
         ),
         "digest": Key(
-            "rate", "several that are due together are one decision", "digest: 1 per day"
+            "rate",
+            "several that are due together are one decision, and so many a period; what "
+            "they say of a subject is the first one's, `digest.count` and `digest.subjects` tell "
+            "of all",
+            "digest: 1 per day",
         ),
         "late": Key(
             "duration", "older than this when it comes to it: held: late (1h)", "late: 10m"
@@ -155,7 +159,8 @@ def campaign(reader: Reader, node: Node, shop: Shop, near_by: Surroundings) -> R
         _active(reader, found["active"], scope.zone) if "active" in found else (None, None)
     )
     name = reader.parse(found["rule"], _name, "") if "rule" in found else ""
-    items = steps(reader, found["do"], near_by) if "do" in found else ()
+    inside = near_by.digesting() if "digest" in found else near_by
+    items = steps(reader, found["do"], inside) if "do" in found else ()
     made = flat(items) if len(reader.errors) == before else ()
     status = reader.choice(found["status"], "status", STATUSES) if "status" in found else "draft"
     condition = reader.condition(node, found["if"], scope) if "if" in found else None
@@ -169,7 +174,7 @@ def campaign(reader: Reader, node: Node, shop: Shop, near_by: Surroundings) -> R
     owner = reader.text(found["owner"], "owner", 64) if "owner" in found else ""
     priority = reader.number(found["priority"], "priority", 0, 1_000) if "priority" in found else 50
     own_quiet = quiet(reader, found["quiet_hours"]) if "quiet_hours" in found else None
-    digest = reader.parse(found["digest"], rate, Rate(1, 0, "day")) if "digest" in found else None
+    gathers = digest(reader, found["digest"], when) if "digest" in found else None
     spends = budget(reader, found["budget"], near_by.currency) if "budget" in found else None
     if when is None or not name:
         return None
@@ -194,7 +199,7 @@ def campaign(reader: Reader, node: Node, shop: Shop, near_by: Surroundings) -> R
         late_ms=late,
         referrer_limits=referrer,
         quiet=own_quiet,
-        digest=digest,
+        digest=gathers,
         budget=spends,
         examples=tests,
         file=reader.file,

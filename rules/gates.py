@@ -27,6 +27,7 @@ ORDER: Final = (
     Gate("priority", ("priority",)),
     Gate("holdout", ("holdout", "shadow")),
     Gate("quiet", ("quiet",)),
+    Gate("digest", ("digest",)),
     Gate("budget", ("budget",)),
 )
 REASONS: Final = tuple(reason for gate in ORDER for reason in gate.reasons)

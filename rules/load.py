@@ -153,7 +153,9 @@ class _Load:
         rules = self._rules(own, near_by)
         if not self.errors:
             for rule in list(rules.values()):
-                laid = self._names(rule, templates, near_by.about(rule.once_per).scope)
+                inside = near_by.about(rule.once_per)
+                inside = inside.digesting() if rule.digest else inside
+                laid = self._names(rule, templates, inside.scope)
                 rules[rule.name] = replace(rule, laid=rule.laid | laid | laid_over(own.pauses))
         self.errors += without_ceiling(rules, offers, own)
         if self.errors:

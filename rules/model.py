@@ -96,7 +96,7 @@ class Wait:
     `event` is the awaited event as written; `events` also holds its other name, if it has one.
     With `until` (ms UTC, or a date) `for_ms` is 0: it ends then, at once when that is past.
     After a wait for an event, `arrived` says whether it came. `looked["for_ms"]`, if there,
-    gives the duration in ms.
+    gives the duration in ms. `step` says where it stands: "2+1" is the first wait after act 2.
     """
 
     for_ms: int
@@ -106,6 +106,7 @@ class Wait:
     condition: Expr | None = None
     until: int | DateFeature | None = None
     looked: Looked = field(default_factory=dict)
+    step: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

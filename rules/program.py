@@ -13,12 +13,13 @@ An instance keeps the index of the step it waits at. `passage` says what comes t
 to the next wait, which are one decision, however many branches lie between.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from rules.bandits import Terms
 from rules.expressions import Expr
-from rules.model import Act, Action, Choose, Jump, Split, SplitBranch, Step, Stop, Wait
+from rules.model import Act, Action, Bandit, Choose, Jump, Split, SplitBranch, Step, Stop, Wait
 
 
 @dataclass(frozen=True)
@@ -62,32 +63,35 @@ def flat(items: Sequence[Item]) -> tuple[Step, ...]:
 
 
 def _lay(items: Sequence[Item], prefix: str, program: list[Step]) -> None:
-    number = 0
+    number = waits = 0
     gathers = False  # whether the last step of the program is an act of this very list
     for item in items:
         inner = item.item if isinstance(item, Guarded) else item
         if isinstance(inner, Wait | Stop | Branching):
             number += isinstance(inner, Branching)
-            _place(item, prefix, number, program)
+            waits = waits + 1 if isinstance(inner, Wait) else 0
+            _place(item, prefix, number, program, waits)
             gathers = False
         elif gathers and isinstance(last := program[-1], Act):
             program[-1] = Act((*last.actions, inner), last.step)  # type: ignore[arg-type]
         else:
-            number += 1
+            number, waits = number + 1, 0
             program.append(Act((inner,), f"{prefix}{number}"))  # type: ignore[arg-type]
             gathers = True
 
 
-def _place(item: Item, prefix: str, number: int, program: list[Step]) -> None:
+def _place(item: Item, prefix: str, number: int, program: list[Step], waits: int) -> None:
     """A wait, a stop or a branching, at the program's end."""
     if isinstance(item, Guarded):
         at = len(program)
         program.append(Jump(0))
-        _place(item.item, prefix, number, program)
+        _place(item.item, prefix, number, program, waits)
         program[at] = Choose(((item.condition, at + 1),), len(program), f"{prefix}{number}")
     elif isinstance(item, Branching):
         _branch(item, f"{prefix}{item.name or number}", program)
-    elif isinstance(item, Wait | Stop):
+    elif isinstance(item, Wait):
+        program.append(replace(item, step=f"{prefix}{number}+{waits}"))
+    elif isinstance(item, Stop):
         program.append(item)
 
 

@@ -5,6 +5,7 @@ Must live here: which names a rule may use, and why not the others. Must not: re
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from features.models.names import SCORE_NAMES
 from rules.model import Offer, Segment
@@ -14,6 +15,7 @@ from rules.subjects import ALL_FIELDS, fields
 from rules.unbuilt import UNBUILT
 
 ARRIVED = "arrived"
+DIGEST: Final[Mapping[str, Kind]] = {"digest.count": "number", "digest.subjects": "list"}
 _NO_ARRIVAL = "says how a wait for an event ended: there is no `wait: {event, for}` before it"
 
 
@@ -41,6 +43,10 @@ class Surroundings:
         }
         return replace(self, scope=self.scope.opened(opened))
 
+    def digesting(self) -> "Surroundings":
+        """The same, inside a rule with a digest."""
+        return replace(self, scope=self.scope.opened(DIGEST))
+
     def awaited(self) -> "Surroundings":
         """The same, after a wait for an event."""
         if self.scope.closed.get(ARRIVED) == NOT_BUILT:
@@ -56,6 +62,7 @@ def language_scope(scope: Scope, unbuilt: frozenset[str] = UNBUILT) -> Scope:
         else f"is open with `once_per: {name.partition('.')[0]}` only"
         for name in ALL_FIELDS
     }
+    closed |= dict.fromkeys(DIGEST, "is open in the steps of a rule with `digest` only")
     closed[ARRIVED] = NOT_BUILT if "name.arrived" in unbuilt else _NO_ARRIVAL
     opened: dict[str, Kind] = {}
     for name, score in SCORE_NAMES.items():

@@ -12,8 +12,6 @@ engine does it; nothing else needs to change.
 from typing import Final
 
 UNBUILT: Final = frozenset((
-    "rule.digest",
-    *("inactive.if", "inactive.looked"),
     *("recommend.similar", "recommend.together", "recommend.trending"),
     "offer.codes",
     *("shop.approval",),
