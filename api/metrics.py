@@ -36,7 +36,7 @@ from engine.metrics import BY_NAME, METRICS, PREFIX, Metric
 from engine.settings import Settings
 
 READ_SECONDS_MAX = 5.0
-FATES = ("processed", "duplicate", "quarantined", "forwarded")
+FATES = ("processed", "duplicate", "quarantined", "forwarded", "erased")
 Numbers = dict[str, dict[str, float]]  # metric -> value of its label, or "" -> number
 
 

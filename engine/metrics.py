@@ -35,6 +35,8 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("events_duplicate_total", "counter", "events", "dropped as repeats", "shards"),
     Metric("events_quarantined_total", "counter", "events", "put aside with a reason", "shards"),
     Metric("events_forwarded_total", "counter", "events", "sent on to who a visitor is", "shards"),
+    Metric("events_erased_total", "counter", "events", "erasures asked for, and what they keep out",
+           "shards"),
     Metric("decisions_act_total", "counter", "decisions", "that acted", "shards", "rule"),
     Metric("decisions_hold_total", "counter", "decisions", "held, for whatever reason", "shards",
            "rule"),
