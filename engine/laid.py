@@ -11,7 +11,7 @@ from typing import Any, Final
 from engine.effects import Moment
 from engine.fields import fields_of
 from engine.journal import Instance, memory
-from engine.scores import SCORES
+from engine.scores import scores_read
 from features.customer import Customer
 from rules.model import Rule
 
@@ -56,9 +56,7 @@ def _segments(
 def _scores(
     customer: Customer, moment: Moment, rule: Rule, _about: str, _it: Instance | None
 ) -> Mapping[str, Any]:
-    """As of the shard's log time; what an example of a rule lays over him is not computed."""
-    wanted = (SCORES.keys() & rule.laid) - moment.presets.keys()
-    return {name: SCORES[name](customer, moment, moment.log_time) for name in wanted}
+    return scores_read(rule.laid, customer, moment)
 
 
 def _digest(

@@ -55,28 +55,36 @@ class Scorers:
     def __init__(self) -> None:
         self._made: OrderedDict[tuple[str, str, bytes], Any] = OrderedDict()
 
-    async def of(self, digest: str, secret: bytes, fetch: Fetch) -> dict[str, Any]:
+    async def of(self, digest: str, secret: bytes, fetch: Fetch) -> Models:
         """The scorers of a manifest, or one of NO_MODEL: all of them or none.
 
         A model that this program does not know, of a newer one's learner, is left out.
         """
-        manifest = opened(await fetch(digest), secret, digest)
-        named: dict[str, str] = manifest["scorers"]
-        return {
-            name: await self._one(name, part, secret, fetch)
-            for name, part in sorted(named.items())
-            if name in SCORERS
-        }
+        key = "", digest, secret
+        if key not in self._made:
+            manifest = opened(await fetch(digest), secret, digest)
+            named: dict[str, str] = manifest["scorers"]
+            models = {
+                name: await self._one(name, part, secret, fetch)
+                for name, part in sorted(named.items())
+                if name in SCORERS
+            }
+            self._keep(key, models)
+        self._made.move_to_end(key)
+        found: Models = self._made[key]
+        return found
 
     async def _one(self, name: str, digest: str, secret: bytes, fetch: Fetch) -> Any:
         key = name, digest, secret
         if key not in self._made:
-            self._made[key] = scorer_of(name, digest, opened(await fetch(digest), secret, digest))
-            while len(self._made) > SCORERS_MAX:
-                self._made.popitem(last=False)
-        else:
-            self._made.move_to_end(key)
+            self._keep(key, scorer_of(name, digest, opened(await fetch(digest), secret, digest)))
+        self._made.move_to_end(key)
         return self._made[key]
+
+    def _keep(self, key: tuple[str, str, bytes], made: Any) -> None:
+        self._made[key] = made
+        while len(self._made) > SCORERS_MAX:
+            self._made.popitem(last=False)
 
 
 def scorer_of(name: str, digest: str, part: Mapping[str, Any]) -> Any:

@@ -5,6 +5,7 @@ Must live here: the shapes. Must not: reading them, keeping them.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -103,6 +104,12 @@ class Segment:
     tiered: bool = False
     file: str = ""
     line: int = 0
+
+    @cached_property
+    def laid(self) -> frozenset[str]:
+        """The names its conditions read that are no features: models' scores."""
+        read = (one.laid for tier in self.tiers for one in (tier.condition, tier.stay) if one)
+        return frozenset[str]().union(*read)
 
     def names(self) -> tuple[str, ...]:
         """What `enters`, `leaves` and `audience` may say."""
