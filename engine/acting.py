@@ -16,6 +16,9 @@ from engine.doing import do
 from engine.effects import Row
 from engine.gates import GATES
 from engine.journal import Instance
+from engine.lots import Lot
+from engine.offering import offered
+from engine.persuasion import judge
 from engine.turn import Turn
 from features.models.names import SCORE_NAMES
 from rules.model import Act, Rule
@@ -25,19 +28,23 @@ HELD_BITS: Final = {"once_per": 1, "too_many_open": 2}
 _NO_ACT: Final = Act(())
 
 
-def act(turn: Turn, rule: Rule, instance: Instance, step: Act, split: str = "") -> bool:
+def act(
+    turn: Turn, rule: Rule, instance: Instance, step: Act, split: str = "", lot: Lot | None = None
+) -> bool:
     """Decide one act; False when it was held and the instance is over, or waits (`again`).
 
     `split` names the branches drawn by lot on the way to it.
     """
-    case = Case(turn, rule, instance, step, first=not instance.arm)
+    case = Case(turn, rule, instance, step, first=not instance.arm, lot=lot)
     reason = next((held for gate in GATES if (held := gate(case))), "")
+    if case.first:
+        judge(case)
     if instance.again:
         return False
     actions = [] if reason else rows_of(case)
     if actions is None:
         reason = "missing_value"
-    elif not actions and not reason:
+    elif not actions and not reason and not (lot and lot.bandit):
         reason = "condition"
     elif not reason:
         reason, actions = paid(case, actions)
@@ -49,8 +56,7 @@ def act(turn: Turn, rule: Rule, instance: Instance, step: Act, split: str = "") 
     turn.effects.decisions.append(decision_row(case, step.step, actions=actions or [], split=split))
     count(turn, rule.purpose, actions or (), case.at)
     do(case, actions or ())
-    if lot is not None:
-        told(case, lot, actions or ())
+    offered(case, actions or ())
     if rule.digest is not None:
         count_digest(case)
         _speak_for_mates(case, split)
@@ -104,7 +110,7 @@ def decision_row(
     """A decision as it is written to the outbox: all of it follows from records alone."""
     rule, instance, turn = case.rule, case.instance, case.turn
     moment, at = turn.moment, at or case.at
-    reading: dict[str, Any] = {}
+    reading: dict[str, Any] = case.lot.values() if case.lot else {}
     if rule.condition is not None:
         for name in sorted(rule.condition.features | (rule.condition.laid & SCORE_NAMES.keys())):
             value = turn.read(name, at)
@@ -114,7 +120,8 @@ def decision_row(
         "cid": turn.customer.cid, "run": rule.run, "instance": instance.subject, "step": step,
         "version": moment.book.hash, "purpose": rule.purpose,
         "result": "hold" if held else "act", "held": held,
-        "arm": case.arm, "split": split, "propensity": 1.0, "model_version": moment.model,
+        "arm": case.arm, "split": split, "propensity": case.lot.propensity if case.lot else 1.0,
+        "model_version": moment.model,
         "values": reading, "actions": actions or [],
         "latency_ms": max(0, moment.log_time - at), "log_offset": moment.offset,
         "not_after": at + NOT_AFTER_MS,

@@ -4,7 +4,7 @@ Must live here: the moment a record is decided at, and the collected effects of 
 Must not: logic.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ class Settings:
     record_clock: bool = False
     faults_max: int = 100  # of the last 10,000 records: more, and the worker stops
     peak_rate: int = 0  # records a second from which lower-priority timers wait; 0: never
+    pools: bool = True  # False: imported codes are made up, without end, as in a backtest
 
 
 @dataclass(slots=True)
@@ -44,6 +45,7 @@ class Moment:
         default_factory=dict
     )  # features laid over the customer's own, in rule examples
     arm: str = ""  # forced in rule examples: "treated" or "holdout"
+    draws: Collection[str] = ()  # forced in rule examples: branches that are drawn where there are
     peaks: Sequence[list[int]] = ()  # what is not counted as late: from and to (ms)
     depth: int = 0  # how many rules in a row emitted the event at hand
     killed: Sequence[str] = ()  # what the kill switch stops

@@ -16,7 +16,7 @@ from engine.peak import excused
 from engine.quiet import quieted
 from engine.switches import is_killed
 from features import catalog
-from rules.model import Coupon, Points
+from rules.model import Act, Coupon, Points
 
 __all__ = ["GATES", "Case", "enter_limit", "spent"]
 RISK: Final = "risk.abuse"
@@ -110,6 +110,16 @@ def _limit(case: Case) -> str:
     return "limit" if full else ""
 
 
+def _any_arm(case: Case) -> str:
+    """Whom one arm of a bandit may not reach gets none: who gets which is the lot's alone."""
+    bandit = case.lot.bandit if case.lot else None
+    for offers in bandit.offers if bandit else ():
+        one = Case(case.turn, case.rule, case.instance, Act(offers), first=case.first)
+        if held := next((held for gate in ARM_GATES if (held := gate(one))), ""):
+            return held
+    return ""
+
+
 def enter_limit(case: Case) -> str:
     """No gate: for its limit an instance counts once, at its first act, in both arms alike."""
     if case.first and case.rule.limits:
@@ -144,6 +154,7 @@ def _shadow(case: Case) -> str:
     return "shadow"
 
 
+ARM_GATES: Final = (_risk, _consent, _reachable, limited, capped)
 # when and once_per stand before these; the budget after, once it is known what is spent.
 GATES: Final[tuple[Callable[[Case], str], ...]] = (
     _status,
@@ -156,6 +167,7 @@ GATES: Final[tuple[Callable[[Case], str], ...]] = (
     _limit,
     limited,
     capped,
+    _any_arm,
     enter_limit,
     _holdout,
     _shadow,

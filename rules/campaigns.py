@@ -31,7 +31,7 @@ from rules.model import (
     Trigger,
     Wait,
 )
-from rules.program import flat
+from rules.program import flat, lots
 from rules.reading import Reader
 from rules.reads import laid_over
 from rules.shop import share
@@ -168,7 +168,11 @@ def campaign(reader: Reader, node: Node, shop: Shop, near_by: Surroundings) -> R
     rates, referrer = limits(reader, found["limit"]) if "limit" in found else ((), ())
     held_out = share(reader, found["holdout"]) if "holdout" in found else default
     late = reader.parse(found["late"], duration, LATE_MS) if "late" in found else LATE_MS
-    tests = examples(reader, found["examples"], scope) if "examples" in found else ()
+    tests = (
+        examples(reader, found["examples"], scope, lots(made) if made else None)
+        if "examples" in found
+        else ()
+    )
     run = reader.text(found["run"], "run", 32) if "run" in found else "1"
     title = reader.text(found["title"], "title") if "title" in found else name
     owner = reader.text(found["owner"], "owner", 64) if "owner" in found else ""
@@ -228,6 +232,12 @@ def _check_request(
         return
     if any(isinstance(step, Wait) for step in made):
         reader.error(found["do"], "a page does not wait: with `request` there are no waits")
+    if any(isinstance(step, Bandit) for step in made):
+        reader.error(
+            found["do"],
+            "`bandit`: with `request` use split; between a page's asking and its showing what was "
+            "drawn the odds may move on",
+        )
     for step in made:
         for action in step.actions if isinstance(step, Act) else ():
             if not isinstance(action, Show | Recommend | Coupon):

@@ -4,8 +4,8 @@ Must live here: the rule and its program, and the names of all shapes (those of 
 and the shop are in shape_*.py). Must not: YAML, parsing, the engine's state.
 
 A rule's `steps` are a flat program. An instance keeps one index into it: `Act` and `Wait` go on to
-the next, `Choose`, `Split` and `Jump` name the index they go to, always a later one; past the end
-the instance is over. rules/program.py makes it and walks it.
+the next, `Choose`, `Split`, `Bandit` and `Jump` name the index they go to, always a later one; past
+the end the instance is over. rules/program.py makes it and walks it.
 """
 
 from collections.abc import Mapping
@@ -57,13 +57,13 @@ from rules.values import Rate
 
 __all__ = [
     "CHANNELS", "EVERYONE", "HOLDERS", "ONCE_PER", "PAGE", "PAID", "PERIODS", "PURPOSES",
-    "RECIPIENTS", "STATUSES", "Act", "Action", "Alert", "Audience", "Budget", "Cap", "Choose",
-    "Coupon", "CrossesTrigger", "DateFeature", "DueTrigger", "Emit", "EventTrigger", "Example",
-    "Expectation", "Holder", "InactiveTrigger", "ItemTrigger", "Jump", "Looked", "Notify",
-    "OffKind", "Offer", "Pause", "Points", "Purpose", "Quiet", "Rate", "Recipient", "Recommend",
-    "RequestTrigger", "Rule", "ScheduleTrigger", "Segment", "SegmentTrigger", "SequenceStep",
-    "SequenceTrigger", "Shop", "Show", "Split", "SplitBranch", "Status", "Step", "Stop", "StopOn",
-    "Tag", "Task", "ThenNot", "Tier", "Trigger", "Wait", "Webhook",
+    "RECIPIENTS", "STATUSES", "Act", "Action", "Alert", "Audience", "Bandit", "Budget", "Cap",
+    "Choose", "Coupon", "CrossesTrigger", "DateFeature", "DueTrigger", "Emit", "EventTrigger",
+    "Example", "Expectation", "Holder", "InactiveTrigger", "ItemTrigger", "Jump", "Looked",
+    "Notify", "OffKind", "Offer", "Pause", "Points", "Purpose", "Quiet", "Rate", "Recipient",
+    "Recommend", "RequestTrigger", "Rule", "ScheduleTrigger", "Segment", "SegmentTrigger",
+    "SequenceStep", "SequenceTrigger", "Shop", "Show", "Split", "SplitBranch", "Status", "Step",
+    "Stop", "StopOn", "Tag", "Task", "ThenNot", "Tier", "Trigger", "Wait", "Webhook",
 ]  # fmt: skip
 
 Purpose = Literal["marketing", "service", "transactional", "consent"]
@@ -166,13 +166,30 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Bandit:
+    """Goes to one of its branches by lot, at the odds that what came of earlier ones gives.
+
+    The shares are those without a model: even. `offers` are the actions of each branch up to its
+    first wait: whom one of them may not reach gets none.
+    """
+
+    branches: tuple[SplitBranch, ...]
+    step: str
+    reward: frozenset[str]
+    within_ms: int
+    money: bool
+    explore: float
+    offers: tuple[tuple[Action, ...], ...]
+
+
+@dataclass(frozen=True)
 class Jump:
     """Goes on at `target`: the end of a branch."""
 
     target: int
 
 
-Step = Wait | Act | Stop | Choose | Split | Jump
+Step = Wait | Act | Stop | Choose | Split | Bandit | Jump
 
 
 @dataclass(frozen=True)
@@ -199,6 +216,7 @@ class Example:
     expect: tuple[Expectation, ...]
     until: int | None = None
     arm: Literal["treated", "holdout"] = "treated"
+    draws: frozenset[str] = frozenset()  # the branches that he draws, where one has such a name
     line: int = 0
 
 

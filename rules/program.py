@@ -32,11 +32,12 @@ class Guarded:
 
 @dataclass(frozen=True)
 class Branching:
-    """`choose` (conditions) or `split` (names and shares), before it is laid flat."""
+    """`choose` (conditions), `split` (names and shares) or `bandit` (terms), not laid flat yet."""
 
     branches: "tuple[tuple[Expr | None, str, float, tuple[Item, ...]], ...]"
     split: bool
     name: str = ""
+    terms: Terms | None = None
 
 
 Item = Action | Wait | Stop | Branching | Guarded
@@ -110,19 +111,41 @@ def _branch(item: Branching, step: str, program: list[Step]) -> None:
     for end in ends:
         program[end] = Jump(after)
     targets = list(zip(item.branches, begins, strict=True))
-    if item.split:
-        lots = (SplitBranch(name, share, begin) for (_, name, share, _), begin in targets)
-        program[at] = Split(tuple(lots), step)
+    shares = tuple(SplitBranch(name, share, begin) for (_, name, share, _), begin in targets)
+    if item.terms:
+        offers = tuple(tuple(_offered(items)) for *_, items in item.branches)
+        program[at] = Bandit(shares, step, *item.terms, offers)
+    elif item.split:
+        program[at] = Split(shares, step)
     else:
         asked = tuple((condition, begin) for (condition, _, _, _), begin in targets)
         program[at] = Choose(asked, after, step)
+
+
+def _offered(items: Sequence[Item]) -> Iterator[Action]:
+    """The actions up to the first wait, of every branch on the way."""
+    for item in items:
+        inner = item.item if isinstance(item, Guarded) else item
+        if isinstance(inner, Wait):
+            return
+        if isinstance(inner, Branching):
+            for *_, inside in inner.branches:
+                yield from _offered(inside)
+        elif not isinstance(inner, Stop):
+            yield inner  # type: ignore[misc]
+
+
+def lots(program: Sequence[Step]) -> frozenset[str]:
+    """The names of all branches that are drawn."""
+    drawn = (step for step in program if isinstance(step, Split | Bandit))
+    return frozenset(branch.name for step in drawn for branch in step.branches)
 
 
 def passage(
     program: Sequence[Step],
     start: int,
     holds: Callable[[Expr], bool],
-    draw: Callable[[Split], SplitBranch],
+    draw: Callable[[Split | Bandit], SplitBranch],
 ) -> Passage:
     """What happens from index `start` on, up to the next wait or the end."""
     actions: list[Action] = []
@@ -138,7 +161,7 @@ def passage(
         elif isinstance(here, Stop):
             if here.condition is None or holds(here.condition):
                 at = len(program)
-        elif isinstance(here, Split):
+        elif isinstance(here, Split | Bandit):
             branch = draw(here)
             drawn.append(branch.name)
             at = branch.target

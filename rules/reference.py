@@ -37,7 +37,7 @@ VALUES: Final = (
 SECTIONS: Final = (
     ("A rule: `campaigns/NAME.yaml`", ("rule", "active", "stop_on", "limit", "budget", "quiet")),
     ("Triggers: `when`, exactly one", ("when", "sequence", "then_not")),
-    ("Steps: `do`", ("do", "wait", "choose", "split")),
+    ("Steps: `do`", ("do", "wait", "choose", "split", "bandit", "arm")),
     ("Actions", tuple(kind.form.place for kind in ACTIONS.values())),
     ("Examples: `examples`", ("example", "given", "expect")),
     ("A segment: `segments/NAME.yaml`", ("segment", "tier")),
@@ -52,6 +52,10 @@ STEPS: Final = {
     "        - notify: {via: push, template: others}",
     "split": "- split:\n    - {name: coupon, share: 50%, do: [{coupon: {offer: SAVE}}]}\n"
     "    - {name: nothing, share: 50%, do: []}",
+    "bandit": "- bandit:\n    reward: Order Paid\n    within: 7d\n    value: money\n"
+    "    explore: 5%\n    arms:\n"
+    "      - {name: ten, do: [{coupon: {offer: SAVE, off: 10, valid: 48h}}]}\n"
+    "      - {name: nothing, do: []}",
     "coupon": "- coupon: {offer: SAVE, off: 10%, over: 100, most: 50, valid: 48h}",
     "notify": "- notify: {via: [push, wechat, sms], template: cart_coupon}",
     "show": "- show: {template: banner, with: {gain: 10}}",

@@ -103,8 +103,9 @@ def _rows(book: Book, example: Example, watch: Watch | None = None) -> list[Row]
 
     def moment(at: int) -> Moment:
         return Moment(
-            SETTINGS, book, at, offset, presets=example.customer, arm=example.arm, purse=purse
-        )
+            SETTINGS, book, at, offset, presets=example.customer, arm=example.arm,
+            draws=example.draws, purse=purse,
+        )  # fmt: skip
 
     def wait_for(time: int) -> None:
         """Let every timer due by `time` fire at its own due time."""
@@ -217,7 +218,7 @@ def _event(given: Mapping[str, Any], number: int, at: int) -> Event:
 
 def compare(rows: Sequence[Row], example: Example) -> list[str]:
     """What differs, one sentence each."""
-    acts = [row for row in rows if row["result"] == "act"]
+    acts = [row for row in rows if row["result"] == "act" and row["actions"]]  # not a lot's nothing
     holds = [row for row in rows if row["result"] == "hold"]
     why: list[str] = []
     for expected in example.expect:

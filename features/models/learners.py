@@ -5,9 +5,19 @@ Must live here: the table. Must not: a model. Loading this loads River: for the 
 
 from typing import Final
 
-from features.models import purchase, purchase_learner
+from features.models import (
+    bandit,
+    bandit_learner,
+    purchase,
+    purchase_learner,
+    uplift,
+    uplift_learner,
+)
 from features.models.model import Learner
 
 LEARNERS: Final[dict[str, type[Learner]]] = {
+    bandit.MODEL: bandit_learner.Learner,
     purchase.MODEL: purchase_learner.Learner,
+    uplift.COUPON: uplift_learner.CouponUplift,
+    uplift.VISIT: uplift_learner.VisitUplift,
 }

@@ -7,8 +7,11 @@ own by ValueError, LookupError or TypeError.
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from features.models import purchase
+from features.models import bandit, purchase, uplift
 
 SCORERS: Final[dict[str, Callable[[Mapping[str, Any]], Any]]] = {
+    bandit.MODEL: bandit.Scorer,
     purchase.MODEL: purchase.Scorer,
+    uplift.COUPON: uplift.Scorer,
+    uplift.VISIT: uplift.Scorer,
 }
