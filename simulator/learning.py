@@ -1,0 +1,25 @@
+"""`laike learn report`: every report on learning that a file or a folder of data allows.
+
+Must live here: the table of reports, asking them. Must not: measuring (learning_*.py, one a kind of
+model), showing (learning_shown.py, learning_page.py). To add one: a function from the path to a
+Section, or None where the path has not its data, and a line here.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from simulator.learning_section import Section
+
+Report = Callable[[Path], Section | None]
+
+REPORTS: Final[dict[str, Report]] = {}
+
+
+def sections(path: Path, told: Callable[[str], None]) -> Iterator[tuple[str, Section]]:
+    """Name and section of each report that has its data at the path; `told` hears what begins."""
+    for name, report in REPORTS.items():
+        told(name)
+        found = report(path)
+        if found is not None:
+            yield name, found
