@@ -13,9 +13,10 @@ worker, the rule tests, the backtest and the fault simulator are its callers:
 A customer's timers that are due by the log time fire before his record is applied.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
-from engine import entities
+from engine import complaints, entities, said
 from engine.effects import Effects, Letter, Moment
 from engine.erasure import ERASED, ERASURE, erase, receive_erasure
 from engine.examples import deadline, expire, observe
@@ -44,6 +45,14 @@ from rules.model import PAID
 DUPLICATE = "duplicate"
 FORWARDED = "forwarded"
 PROCESSED = "processed"
+LETTERS: Final[dict[str, Callable[[Customer, dict[str, Any], Moment, Effects], None]]] = {
+    "claim": receive_claim,
+    "state": receive_state,
+    GIFT: receive_gift,
+    "erase": receive_erasure,
+    complaints.COMPLAINT: complaints.receive_complaint,
+    complaints.FORGET: complaints.receive_forget,
+}
 
 
 def decide(customer: Customer, event: Event, moment: Moment, effects: Effects) -> str:
@@ -92,6 +101,9 @@ def _take(customer: Customer, event: Event, moment: Moment, effects: Effects) ->
     """Fold it, then the rules hear it; whether an order was paid by it."""
     paid = False
     held: list[dict[str, Any]] = []
+    says = event.name in said.SAYING
+    if says:
+        event = said.read(event, moment)
 
     def emit(table: str, row: dict[str, Any]) -> None:
         nonlocal paid
@@ -104,6 +116,9 @@ def _take(customer: Customer, event: Event, moment: Moment, effects: Effects) ->
     if standing and memory(customer).journey.settled != standing:
         meet(Turn(customer, moment, effects), event.at)
     catalog.apply(customer, event, emit)
+    if says:
+        said.teach(customer.cid, event, effects)
+        complaints.tell_merchant(customer.cid, event, moment, effects)
     if event.source == OURS and not answer(customer, event, moment, effects):
         return paid
     if paid or event.name not in PAID:  # a second record of one payment is no event for a rule
@@ -152,14 +167,8 @@ def receive(
     identity = memory(customer).identity
     if not identity.birth:
         write(customer).identity.birth = birth_id(customer.cid, identity.erasures)
-    if kind == "claim":
-        receive_claim(customer, body, moment, effects)
-    elif kind == "state":
-        receive_state(customer, body, moment, effects)
-    elif kind == GIFT:
-        receive_gift(customer, body, moment, effects)
-    elif kind == "erase":
-        receive_erasure(customer, body, effects)
+    if kind in LETTERS:
+        LETTERS[kind](customer, body, moment, effects)
     elif kind == "event":
         if forwarded(customer, kind, body, moment, effects):
             return FORWARDED
@@ -170,7 +179,7 @@ def receive(
         finally:
             moment.depth = 0
     else:
-        raise ValueError(f"letter of unknown kind {kind!r}: claim, state, event, gift, erase")
+        raise ValueError(f"letter of unknown kind {kind!r}: event, {', '.join(LETTERS)}")
     return ""
 
 

@@ -6,7 +6,7 @@ each bounded. Must not: what to do with them (identity.py, journey.py, decide.py
 
 import msgspec
 
-from engine import answers, ledger
+from engine import answers, complaints, ledger
 from engine.fields import FACET as THINGS_FACET
 from engine.fields import THINGS
 from features.catalog import FACETS
@@ -195,6 +195,7 @@ REGISTRY = Registry(
         answers.ANSWERS: answers.FACET,
         ledger.LEDGER: ledger.FACET,
         THINGS: THINGS_FACET,
+        complaints.COMPLAINTS: complaints.FACET,
     }
 )
 

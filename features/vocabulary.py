@@ -69,6 +69,7 @@ AFTER_SALES: Final = (
     "Repair Requested",
     "Dispute Opened",
     "Guarantee Claimed",
+    "Feedback Received",
     "Ticket Opened",
     "Ticket Reopened",
     "Referral Sent",
@@ -141,6 +142,12 @@ NAMES: Final = frozenset(
     )
 )
 
+REVIEWED: Final = "Product Reviewed"
+# Events whose `text` is read for what it says: reviews, and what comes by phone, mail or in public.
+SAYING: Final = frozenset(
+    (REVIEWED, "Survey Answered", "Ticket Opened", "Post Published", "Feedback Received")
+)
+
 # Order Completed and Order Paid are one fact, once per order_id.
 PAID: Final = frozenset({"Order Completed", "Order Paid"})
 
@@ -166,7 +173,7 @@ SERVER_ONLY: Final = frozenset((*ORDERS, *ABOUT_CUSTOMER, *ACCOUNT, *ITEM_EVENTS
 SERVER_ONLY_PREFIXES: Final = ("Order ", "Points ", "Consent ")
 
 # Events whose own `channel` property is that of a message or a ticket, not of the visit.
-OTHER_CHANNEL_PREFIXES: Final = ("Message ", "Ticket ")
+OTHER_CHANNEL_PREFIXES: Final = ("Message ", "Ticket ", "Feedback ")
 
 # What a browser's key may not say of whom it identifies: it would buy him a better offer.
 SERVER_ONLY_TRAITS: Final = frozenset({"tier", "member_tier"})
@@ -187,14 +194,11 @@ PROPERTY_KINDS: Final = {
     "code": "id",
     "cost": "money",
     "coupon": "id",
-    "count": "count",
     "coupon_id": "id",
     "currency": "text",
     "decision_id": "id",
     "discount": "money",
     "due_at": "time",
-    "examples": "texts",
-    "expected": "number",
     "expires_at": "time",
     "friend": "id",
     "group_id": "id",
@@ -204,7 +208,6 @@ PROPERTY_KINDS: Final = {
     "list_id": "id",
     "live_id": "id",
     "merchant_id": "id",
-    "model": "text",
     "most": "money",
     "name": "text",
     "offer": "text",
@@ -228,7 +231,6 @@ PROPERTY_KINDS: Final = {
     "reservation_id": "id",
     "revenue": "money",
     "score": "number",
-    "sentiment": "number",
     "session_id": "id",
     "shipment_id": "id",
     "shipping": "money",
@@ -244,7 +246,6 @@ PROPERTY_KINDS: Final = {
     "text_version": "text",
     "ticket_id": "id",
     "topic": "text",
-    "topics": "texts",
     "total": "money",
     "url": "text",
     "value": "number",

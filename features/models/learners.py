@@ -10,6 +10,8 @@ from features.models import (
     bandit_learner,
     purchase,
     purchase_learner,
+    reviews,
+    reviews_learner,
     uplift,
     uplift_learner,
 )
@@ -18,6 +20,7 @@ from features.models.model import Learner
 LEARNERS: Final[dict[str, type[Learner]]] = {
     bandit.MODEL: bandit_learner.Learner,
     purchase.MODEL: purchase_learner.Learner,
+    reviews.MODEL: reviews_learner.Learner,
     uplift.COUPON: uplift_learner.CouponUplift,
     uplift.VISIT: uplift_learner.VisitUplift,
 }

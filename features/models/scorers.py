@@ -7,11 +7,12 @@ own by ValueError, LookupError or TypeError.
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from features.models import bandit, purchase, uplift
+from features.models import bandit, purchase, reviews, uplift
 
 SCORERS: Final[dict[str, Callable[[Mapping[str, Any]], Any]]] = {
     bandit.MODEL: bandit.Scorer,
     purchase.MODEL: purchase.Scorer,
+    reviews.MODEL: reviews.Scorer,
     uplift.COUPON: uplift.Scorer,
     uplift.VISIT: uplift.Scorer,
 }
