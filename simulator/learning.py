@@ -5,7 +5,7 @@ model), showing (learning_shown.py, learning_page.py). To add one: a function fr
 Section, or None where the path has not its data, and a line here.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +16,13 @@ Report = Callable[[Path], Section | None]
 REPORTS: Final[dict[str, Report]] = {}
 
 
-def sections(path: Path, told: Callable[[str], None]) -> Iterator[tuple[str, Section]]:
+def sections(
+    path: Path, only: Collection[str], told: Callable[[str], None]
+) -> Iterator[tuple[str, Section]]:
     """Name and section of each report that has its data at the path; `told` hears what begins."""
     for name, report in REPORTS.items():
+        if only and name not in only:
+            continue
         told(name)
         found = report(path)
         if found is not None:
