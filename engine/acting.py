@@ -4,6 +4,7 @@ Must live here: the rows of decisions. Must not: when an act is due (steps.py), 
 (gates.py), what an action holds (actions.py), sending.
 """
 
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from engine.actions import id_of, rows_of
@@ -14,7 +15,7 @@ from engine.digests import HELD as DIGEST
 from engine.digests import count as count_digest
 from engine.doing import do
 from engine.effects import Row
-from engine.gates import GATES
+from engine.gates import GATES, risk_asked
 from engine.journal import Instance
 from engine.lots import Lot
 from engine.offering import offered
@@ -111,10 +112,9 @@ def decision_row(
     rule, instance, turn = case.rule, case.instance, case.turn
     moment, at = turn.moment, at or case.at
     reading: dict[str, Any] = case.lot.values() if case.lot else {}
-    if rule.condition is not None:
-        for name in sorted(rule.condition.features | (rule.condition.laid & SCORE_NAMES.keys())):
-            value = turn.read(name, at)
-            reading[name] = "unknown" if _unknown(value) else str(value)
+    for name in sorted(_asked(case, held)):
+        value = turn.read(name, at)
+        reading[name] = "unknown" if _unknown(value) else str(value)
     return {
         "rule": rule.name, "at": at, "decision_id": id_of(case, step, held),
         "cid": turn.customer.cid, "run": rule.run, "instance": instance.subject, "step": step,
@@ -126,6 +126,18 @@ def decision_row(
         "latency_ms": max(0, moment.log_time - at), "log_offset": moment.offset,
         "not_after": at + NOT_AFTER_MS,
     }  # fmt: skip
+
+
+def _asked(case: Case, held: str) -> AbstractSet[str]:
+    """The names whose values the row shows: those of the condition, and of the risk that held."""
+    asked = [] if case.rule.condition is None else [case.rule.condition]
+    names: set[str] = set()
+    if held == "risk":
+        asked += risk_asked(case)
+        names.add("risk.signs")
+    for one in asked:
+        names |= one.features | (one.laid & SCORE_NAMES.keys())
+    return names
 
 
 def _unknown(value: Any) -> bool:

@@ -16,7 +16,7 @@ A customer's timers that are due by the log time fire before his record is appli
 from collections.abc import Callable
 from typing import Any, Final
 
-from engine import complaints, entities, said
+from engine import complaints, entities, risking, said
 from engine.effects import Effects, Letter, Moment
 from engine.erasure import ERASED, ERASURE, erase, receive_erasure
 from engine.examples import deadline, expire, observe
@@ -116,6 +116,8 @@ def _take(customer: Customer, event: Event, moment: Moment, effects: Effects) ->
     if standing and memory(customer).journey.settled != standing:
         meet(Turn(customer, moment, effects), event.at)
     catalog.apply(customer, event, emit)
+    if paid:
+        risking.ordered(customer, event, effects)
     if says:
         said.teach(customer.cid, event, effects)
         complaints.tell_merchant(customer.cid, event, moment, effects)
@@ -169,6 +171,10 @@ def receive(
         write(customer).identity.birth = birth_id(customer.cid, identity.erasures)
     if kind in LETTERS:
         LETTERS[kind](customer, body, moment, effects)
+    elif kind == risking.NEIGHBOURS:
+        if forwarded(customer, kind, body, moment, effects):
+            return FORWARDED
+        risking.receive(customer, body)
     elif kind == "event":
         if forwarded(customer, kind, body, moment, effects):
             return FORWARDED

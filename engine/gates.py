@@ -15,12 +15,12 @@ from engine.ids import share
 from engine.peak import excused
 from engine.quiet import quieted
 from engine.switches import is_killed
-from features import catalog
+from rules.expressions import Expr, condition
 from rules.model import Act, Coupon, Points
+from rules.scope import catalog_scope
 
-__all__ = ["GATES", "Case", "enter_limit", "spent"]
-RISK: Final = "risk.abuse"
-RISK_MAX: Final = 0.9  # who most likely abuses gifts gets none from marketing
+__all__ = ["GATES", "Case", "enter_limit", "risk_asked", "spent"]
+RISK: Final = condition(["risk.abuse >= 0.9"], catalog_scope())  # where the shop says nothing
 
 
 def _status(case: Case) -> str:
@@ -53,14 +53,25 @@ def _condition(case: Case) -> str:
 
 
 def _risk(case: Case) -> str:
-    """Who most likely abuses them gets no coupon and no points; unknown is no risk."""
-    if case.rule.purpose != "marketing":
-        return ""
-    if not any(isinstance(action, Coupon | Points) for action in case.act.actions):
-        return ""
-    known = RISK in case.turn.extra or RISK in catalog.FEATURES
-    risk = case.turn.read(RISK, case.at) if known else None
-    return "risk" if risk is not None and risk >= RISK_MAX else ""
+    """Who shows the signs that the shop or the rule names is kept from gifts, or from all of it.
+
+    What is unknown of him is no risk.
+    """
+    held = any(case.turn.holds(one, None, case.at) for one in risk_asked(case))
+    return "risk" if held else ""
+
+
+def risk_asked(case: Case) -> tuple[Expr, ...]:
+    """What risk asks of him for this act: the rule's own conditions, else the shop's."""
+    rule, shop = case.rule, case.turn.book.shop.risk
+    if rule.risk is not None:
+        return rule.risk
+    if rule.purpose not in shop.purposes:
+        return ()
+    gifts = any(isinstance(action, Coupon | Points) for action in case.act.actions)
+    if not gifts and shop.kept_from == "gifts":
+        return ()
+    return (RISK,) if shop.hold is None else shop.hold
 
 
 def _paused(case: Case) -> str:

@@ -6,7 +6,7 @@ each bounded. Must not: what to do with them (identity.py, journey.py, decide.py
 
 import msgspec
 
-from engine import answers, complaints, ledger
+from engine import answers, complaints, ledger, pools
 from engine.fields import FACET as THINGS_FACET
 from engine.fields import THINGS
 from features.catalog import FACETS
@@ -38,6 +38,7 @@ class Identity(msgspec.Struct, array_like=True):
     erasures: int = 0
     awaited: list[str] = []  # moved: whose states went on from here, his own the first
     kept: list[bytes] = []  # moved in a circle: the state letters that came round
+    claimants: bytes = b""  # moved: who else said that this is his, six bytes of hash each
 
 
 class Seen(msgspec.Struct, array_like=True):
@@ -153,6 +154,23 @@ class Example(msgspec.Struct, array_like=True):
     version: str = ""
 
 
+class Look(msgspec.Struct, array_like=True):
+    """A buyer as he was at a time, kept until it is known what became of him: see returns.py."""
+
+    opened: int
+    inputs: bytes  # packed by features/models/returning.py
+    net: int  # paid less refunded until then, in minor units
+    days: int  # his own horizon
+    told: int  # the models that have learned what became of him, as bits
+
+
+class Returning(msgspec.Struct, array_like=True):
+    """When a buyer is looked at next (ms), 0 for never, and the looks that wait: two at most."""
+
+    next: int = 0
+    looks: list[Look] = []
+
+
 class Memory(msgspec.Struct, array_like=True):
     """All of it, one facet: every event reads and writes it, so it is decoded in one go."""
 
@@ -160,6 +178,7 @@ class Memory(msgspec.Struct, array_like=True):
     seen: Seen = msgspec.field(default_factory=Seen)
     journey: Journey = msgspec.field(default_factory=Journey)
     example: Example = msgspec.field(default_factory=Example)
+    returning: Returning = msgspec.field(default_factory=Returning)
 
 
 def memory(customer: Customer) -> Memory:
@@ -194,6 +213,7 @@ REGISTRY = Registry(
         ENGINE: FACET,
         answers.ANSWERS: answers.FACET,
         ledger.LEDGER: ledger.FACET,
+        pools.STATE: pools.FACET,
         THINGS: THINGS_FACET,
         complaints.COMPLAINTS: complaints.FACET,
     }

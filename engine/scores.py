@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from engine.effects import Moment
 from features.customer import Customer
-from features.models import purchase, uplift
+from features.models import anomaly, purchase, returning, uplift
 
 Score = Callable[[Customer, Moment, int], float | None]
 
@@ -35,6 +35,15 @@ def _purchase_24h(customer: Customer, moment: Moment, now: int) -> float | None:
     return scorer.score(purchase.vector(customer, now)) if scorer else None
 
 
+def _returning(model: str, read: Callable[[Any, list[float]], float]) -> Score:
+    def score(customer: Customer, moment: Moment, now: int) -> float | None:
+        scorer = moment.models.get(model)
+        inputs = returning.vector(customer, now) if scorer else None
+        return read(scorer, inputs) if inputs is not None else None
+
+    return score
+
+
 def _uplift(model: str) -> Score:
     def score(customer: Customer, moment: Moment, now: int) -> float | None:
         scorer = moment.models.get(model)
@@ -43,8 +52,18 @@ def _uplift(model: str) -> Score:
     return score
 
 
+def _anomaly(customer: Customer, moment: Moment, _now: int) -> float | None:
+    scorer = moment.models.get(anomaly.MODEL)
+    inputs = anomaly.vector(customer) if scorer else None
+    return scorer.score(inputs) if scorer and inputs else None
+
+
 SCORES: Final[dict[str, Score]] = {
     "purchase.chance_24h": _purchase_24h,
+    "purchase.chance_30d": _returning(returning.PURCHASE, returning.Chance.score),
+    "churn.risk": _returning(returning.CHURN, returning.Chance.score),
+    "value.next_90d": _returning(returning.VALUE, returning.Value.value),
     "uplift.coupon": _uplift(uplift.COUPON),
     "uplift.visit": _uplift(uplift.VISIT),
+    "risk.anomaly": _anomaly,
 }

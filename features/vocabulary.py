@@ -126,7 +126,7 @@ ENTITY_EVENTS: Final = {
     "Model Drifted": ("model:", "model"),
 }
 ENTITIES: Final = ("m:", "model:")  # a merchant, a model
-THINGS: Final = ("i:", *ENTITIES)  # whatever is no customer
+THINGS: Final = ("i:", "b:", *ENTITIES)  # whatever is no customer
 
 NAMES: Final = frozenset(
     (
@@ -182,6 +182,7 @@ SERVER_ONLY_TRAITS: Final = frozenset({"tier", "member_tier"})
 # number, flag, time (kept as ms UTC), texts (a list of text), lines (a list of products)
 PROPERTY_KINDS: Final = {
     "action": "text",
+    "address_id": "id",
     "affiliation": "text",
     "amount": "money",
     "brand": "text",
@@ -213,6 +214,7 @@ PROPERTY_KINDS: Final = {
     "offer": "text",
     "order_id": "id",
     "over": "money",
+    "payment_id": "id",
     "points": "number",
     "position": "number",
     "price": "money",

@@ -34,6 +34,7 @@ from rules.model import (
 from rules.program import flat, lots
 from rules.reading import Reader
 from rules.reads import laid_over
+from rules.risk import rule_risk
 from rules.shop import share
 from rules.steps import steps
 from rules.surroundings import Surroundings
@@ -99,6 +100,11 @@ RULE: Final = Form(
             "#quiet | none",
             "instead of the shop's; deferred: decided anew at the end",
             'quiet_hours: {from: "21:30", to: "09:00", then: drop}',
+        ),
+        "risk": Key(
+            "[condition] | none",
+            "who is held by risk, instead of the shop's; none: nobody",
+            "risk: risk.anomaly > 0.99",
         ),
         "digest": Key(
             "rate",
@@ -177,6 +183,7 @@ def campaign(reader: Reader, node: Node, shop: Shop, near_by: Surroundings) -> R
     title = reader.text(found["title"], "title") if "title" in found else name
     owner = reader.text(found["owner"], "owner", 64) if "owner" in found else ""
     priority = reader.number(found["priority"], "priority", 0, 1_000) if "priority" in found else 50
+    own_risk = rule_risk(reader, node, found["risk"], scope) if "risk" in found else None
     own_quiet = quiet(reader, found["quiet_hours"]) if "quiet_hours" in found else None
     gathers = digest(reader, found["digest"], when) if "digest" in found else None
     spends = budget(reader, found["budget"], near_by.currency) if "budget" in found else None
@@ -203,6 +210,7 @@ def campaign(reader: Reader, node: Node, shop: Shop, near_by: Surroundings) -> R
         late_ms=late,
         referrer_limits=referrer,
         quiet=own_quiet,
+        risk=own_risk,
         digest=gathers,
         budget=spends,
         examples=tests,

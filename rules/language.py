@@ -13,6 +13,7 @@ from rules.entering import BUDGET, LIMIT, QUIET, STOP_ON
 from rules.examples import EXAMPLE, EXPECT, GIVEN
 from rules.forms import Form
 from rules.offers import CODES, OFFER, RETURNS
+from rules.risk import RISK
 from rules.segments import SEGMENT, TIER
 from rules.shop import CAP, HOLDOUT, SHOP
 from rules.step_forms import CHOOSE, SPLIT, STEP, WAIT
@@ -23,7 +24,7 @@ FORMS: Final[dict[str, Form]] = {
     for form in (
         *(RULE, ACTIVE, WHEN, SEQUENCE, THEN_NOT, STOP_ON, LIMIT, BUDGET, QUIET),
         *(STEP, WAIT, CHOOSE, SPLIT, BANDIT, ARM, *(kind.form for kind in ACTIONS.values()), VALID),
-        *(EXAMPLE, GIVEN, EXPECT, SEGMENT, TIER, OFFER, CODES, RETURNS, SHOP, HOLDOUT, CAP),
+        *(EXAMPLE, GIVEN, EXPECT, SEGMENT, TIER, OFFER, CODES, RETURNS, SHOP, HOLDOUT, CAP, RISK),
     )
 }
 FILES: Final = {"rule": "campaigns", "segment": "segments", "offer": "offers", "shop": "shop.yaml"}

@@ -34,7 +34,7 @@ from rules.shape_actions import (
     Task,
     Webhook,
 )
-from rules.shape_shop import Budget, Cap, Offer, Quiet, Segment, Shop, Tier
+from rules.shape_shop import Budget, Cap, Offer, Quiet, Risk, Segment, Shop, Tier
 from rules.shape_triggers import (
     EVERYONE,
     HOLDERS,
@@ -61,7 +61,7 @@ __all__ = [
     "Choose", "Coupon", "CrossesTrigger", "DateFeature", "DueTrigger", "Emit", "EventTrigger",
     "Example", "Expectation", "Holder", "InactiveTrigger", "ItemTrigger", "Jump", "Looked",
     "Notify", "OffKind", "Offer", "Pause", "Points", "Purpose", "Quiet", "Rate", "Recipient",
-    "Recommend", "RequestTrigger", "Rule", "ScheduleTrigger", "Segment", "SegmentTrigger",
+    "Recommend", "RequestTrigger", "Risk", "Rule", "ScheduleTrigger", "Segment", "SegmentTrigger",
     "SequenceStep", "SequenceTrigger", "Shop", "Show", "Split", "SplitBranch", "Status", "Step",
     "Stop", "StopOn", "Tag", "Task", "ThenNot", "Tier", "Trigger", "Wait", "Webhook",
 ]  # fmt: skip
@@ -243,6 +243,7 @@ class Rule:
     late_ms: int = 3_600_000
     referrer_limits: tuple[Rate, ...] = ()
     quiet: Quiet | None = None  # None: the shop's
+    risk: tuple[Expr, ...] | None = None  # None: the shop's
     digest: Rate | None = None
     budget: Budget | None = None
     laid: frozenset[str] = frozenset()  # names its expressions read that the engine lays over

@@ -118,6 +118,15 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class Risk:
+    """Whom risk holds while a condition of `hold` is true (None: the default), and from what."""
+
+    hold: tuple[Expr, ...] | None = None
+    purposes: frozenset[str] = frozenset({"marketing"})
+    kept_from: Literal["gifts", "everything"] = "gifts"
+
+
+@dataclass(frozen=True)
 class Shop:
     """shop.yaml: the shop's zone, money and defaults. Holdouts are shares from 0 to 1."""
 
@@ -131,6 +140,7 @@ class Shop:
     caps: tuple[Cap, ...] = ()
     budget: Budget | None = None
     pauses: tuple[Expr, ...] = ()
+    risk: Risk = Risk()
     closing_days: frozenset[str] = frozenset()  # 2026-02-17
     approval: Literal["none", "second"] = "none"
     exchange: Mapping[str, float] = field(default_factory=dict)

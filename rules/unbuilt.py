@@ -13,9 +13,7 @@ from typing import Final
 
 UNBUILT: Final = frozenset((
     *("recommend.similar", "recommend.together", "recommend.trending"),
-    "offer.codes",
     *("shop.approval",),
-    *("held.risk", "held.priority"),
+    "held.priority",
     *("name.purchase.chance_30d", "name.churn.risk", "name.value.next_90d"),
-    *("name.uplift.coupon", "name.uplift.visit", "name.risk.abuse", "name.risk.anomaly"),
 ))  # fmt: skip

@@ -23,6 +23,7 @@ SCORE_NAMES: Final[dict[str, Score]] = {
     "value.next_90d": Score("number", "money", "what he is expected to pay in 90 days"),
     "uplift.coupon": Score("number", "", "how much a coupon raises his chance to buy"),
     "uplift.visit": Score("number", "", "how much a message raises his chance to visit"),
-    "risk.abuse": Score("number", "", "how likely he abuses coupons, 0 to 1"),
-    "risk.anomaly": Score("number", "", "how unlike other customers he acts, 0 to 1"),
+    "risk.anomaly": Score(
+        "number", "", "the share of orders seen that were less strange than his, 0 to 1"
+    ),
 }
