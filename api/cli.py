@@ -17,6 +17,7 @@ import typer
 from api import (
     cli_access,
     cli_approval,
+    cli_coupons,
     cli_kill,
     cli_learn,
     cli_preview,
@@ -50,6 +51,7 @@ app.add_typer(cli_kill.kill)
 app.add_typer(cli_rights.keys, name="keys")
 app.add_typer(cli_learn.learn, name="learn")
 app.add_typer(cli_approval.audit, name="audit")
+app.add_typer(cli_coupons.coupons, name="coupons")
 rules_app.registered_commands += cli_approval.rules.registered_commands
 rules_app.registered_commands += cli_rules_tools.rules.registered_commands
 rules_app.registered_commands += cli_preview.rules.registered_commands

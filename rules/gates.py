@@ -28,6 +28,6 @@ ORDER: Final = (
     Gate("holdout", ("holdout", "shadow")),
     Gate("quiet", ("quiet",)),
     Gate("digest", ("digest",)),
-    Gate("budget", ("budget",)),
+    Gate("budget", ("budget", "codes")),
 )
 REASONS: Final = tuple(reason for gate in ORDER for reason in gate.reasons)

@@ -187,7 +187,9 @@ class Engine:
         self.took = took
         self._shards = [
             _Shard(
-                Settings(number, shards, secret, record_clock=True, faults_max=10_000),
+                Settings(
+                    *(number, shards, secret), record_clock=True, faults_max=10_000, pools=False
+                ),
                 book,
                 poison[number],
             )

@@ -15,6 +15,7 @@ import engine.acting
 import engine.decide
 from engine import timers
 from engine.ledger import Ledger
+from engine.pools import Pool
 from engine.records import Record
 from engine.run import Run
 from engine.store import Commit, Position, Prefetched
@@ -121,4 +122,6 @@ MUTATIONS: dict[str, Mutation] = {
     "durability": Mutation(hasty=True),
     "ledger": Mutation(patches=[(Ledger, "grant", lambda *_: 3_000)]),
     "caps": Mutation(patches=[(engine.acting, "count", lambda *_: None)]),
+    "codes": Mutation(patches=[(Pool, "grant", lambda pool, *_: pool.stock[:2])]),
+    "digests": Mutation(patches=[(engine.acting, "count_digest", lambda _: None)]),
 }

@@ -46,6 +46,8 @@ WHAT_FINDS_IT = {
     "durability": "durable first",
     "ledger": "budgets",
     "caps": "caps",
+    "codes": "codes",
+    "digests": "digests",
 }
 
 

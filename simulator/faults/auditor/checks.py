@@ -11,7 +11,8 @@ from itertools import pairwise
 from typing import Any
 
 from simulator.faults.auditor.chain import START, Chains
-from simulator.faults.auditor.limits import budgets, caps
+from simulator.faults.auditor.erased import erasures, erasures_of
+from simulator.faults.auditor.limits import budgets, caps, codes, digests
 from simulator.faults.auditor.model import expected
 from simulator.faults.history import (
     Called,
@@ -209,6 +210,9 @@ CHECKS: dict[str, Callable[[History, Chains], Iterator[str]]] = {
     "receivers": receivers,
     "letters": letters,
     "must fire": must_fire,
+    "erasures": erasures,
     "budgets": budgets,
     "caps": caps,
+    "codes": codes,
+    "digests": digests,
 }
