@@ -79,3 +79,42 @@ def report(
     from api.cli_learn_report import report as run
 
     raise typer.Exit(run(file, data, out, only or [], as_json))
+
+
+@learn.command("evaluate-policy")
+def evaluate_policy(
+    rule: Annotated[str, typer.Argument(help="The rule whose bandit is meant.")] = "",
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(help="always:ARM, random, learned, greedy, model, or FILE.yaml; repeatable."),
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help="A CSV log instead of the tables.")] = None,
+    arm: Annotated[str, typer.Option(help="The file's column of arms.")] = "arm",
+    propensity: Annotated[
+        str, typer.Option(help="Its column of propensities, or one number for all.")
+    ] = "propensity",
+    reward: Annotated[str, typer.Option(help="Its column of rewards.")] = "reward",
+    who: Annotated[str, typer.Option(help="Its column of customers; else each row is one.")] = "",
+    context: Annotated[str, typer.Option(help="Its columns of context, with commas.")] = "",
+    step: Annotated[str, typer.Option(help="Which bandit, if the rule has several.")] = "",
+    rules: Annotated[Path, typer.Option(help="The rules' folder.")] = Path("rules"),
+    sure: Annotated[
+        bool, typer.Option("--bernstein", help="Also IPS by the empirical Bernstein bound.")
+    ] = False,
+    data: DataOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what other policies would have brought, from the decisions and propensities logged.
+
+    Example: laike learn evaluate-policy which-offer --policy always:ten --policy mine.yaml
+    """
+    from api import cli_learn_policy as run
+
+    if (file is None) == (not rule):
+        raise typer.BadParameter("name a rule, or a --file: one of the two")
+    if file is not None:
+        told = run.columns(arm, propensity, reward, who, context)
+        code = run.from_file(file, told, policy or [], sure=sure, as_json=as_json)
+    else:
+        code = run.from_engine(rule, rules, data, step, policy or [], sure=sure, as_json=as_json)
+    raise typer.Exit(code)

@@ -5,7 +5,7 @@ opens one (the bandit's lot, uplift's holdouts), learning. A watch closes at the
 after the moment it was opened, or at its deadline with a reward of 0; nothing later is heard, so a
 reward is never known before it happened. A customer has so many open of a model at most: one more
 is not watched, whatever was decided, so that what is learned leans to no side. They move with a
-merge (uniting.py) and go with an erasure.
+merge (uniting.py), which finds what the other id paid meanwhile, and go with an erasure.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,8 @@ from engine.effects import Effects
 from engine.journal import OPEN_WATCHES_MAX, Watch, memory, write
 from features.customer import Customer
 from features.events import Event
-from features.vocabulary import NOT_BY_CUSTOMER
+from features.fold import major
+from features.vocabulary import NOT_BY_CUSTOMER, PAID
 
 ANY: Final[frozenset[str]] = frozenset()  # whatever the customer does himself
 Row = dict[str, Any]
@@ -67,6 +68,22 @@ def expire(customer: Customer, until: int, effects: Effects) -> None:
             if one.deadline <= until:
                 _close(customer, one, 0.0, one.deadline, effects)
         write(customer).journey.watches = [one for one in watches if one.deadline > until]
+
+
+def united(customer: Customer, effects: Effects) -> None:
+    """Two have become one: what the one paid while the other waited to see it has come."""
+    orders = customer.state("orders")
+    watches = memory(customer).journey.watches
+    paid = [
+        one
+        for one in watches
+        if one.opened < orders.last <= one.deadline and not PAID.isdisjoint(one.events)
+    ]
+    for one in paid:
+        worth = major(orders.last_total) if one.money else 1.0
+        _close(customer, one, worth, orders.last, effects)
+    if paid:
+        write(customer).journey.watches = [one for one in watches if one not in paid]
 
 
 def next_deadline(customer: Customer) -> int:
