@@ -15,5 +15,4 @@ UNBUILT: Final = frozenset((
     *("recommend.similar", "recommend.together", "recommend.trending"),
     *("shop.approval",),
     "held.priority",
-    *("name.purchase.chance_30d", "name.churn.risk", "name.value.next_90d"),
 ))  # fmt: skip
