@@ -25,12 +25,8 @@ class ChanceLearner:
     def __init__(self) -> None:
         self._chance = Logistic(INPUTS)
         self._progress = Progress()
+        self.examples = 0
         self.last_loss = 0.0
-
-    @property
-    def examples(self) -> int:
-        """How many were learned from."""
-        return self._progress.examples
 
     def learn(self, example: Mapping[str, Any]) -> None:
         """See `model.Learner`; `features`, `label` (0, 1), `known` when it was known (ms)."""
@@ -41,6 +37,7 @@ class ChanceLearner:
             raise ValueError(f"features: expected {len(INPUTS)} numbers, got {len(inputs)}")
         self.last_loss = self._progress.add(self._chance.chance(inputs), label)
         self._chance.learn(inputs, label, known)
+        self.examples += 1
 
     def metrics(self) -> dict[str, float]:
         """See `progress`."""
@@ -64,6 +61,7 @@ class ChanceLearner:
         """Go on from a state."""
         self._chance = Logistic.restore(INPUTS, state["chance"])
         self._progress = Progress.restore(state["progress"])
+        self.examples = self._progress.examples
 
     @classmethod
     def restore(cls, state: Mapping[str, Any]) -> Self:
