@@ -175,6 +175,8 @@ class _Run:
             [Logged(one.offset, one.log_time, one.key, one.value) for one in log]
             for log in self.log.records
         ]
+        shards = (self.memory.store.shard(number) for number in range(self.log.shards))
+        self.history.held = frozenset(cid for shard in shards for cid in shard.customers)
         report = audit(self.history)
         out.lost, out.duplicated = report.lost, report.duplicated
         out.failures += report.failures

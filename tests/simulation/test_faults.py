@@ -32,7 +32,7 @@ def test_every_kind_of_fault_strikes(outcomes):
     struck = {kind for outcome in outcomes for kind in outcome.faults}
     assert struck == {*RATES, *STRIKES}
     assert {kind for outcome in outcomes for kind in outcome.workload} == {
-        "events", "repeated", "late", "broken",
+        "events", "repeated", "late", "broken", "erasures",
     }  # fmt: skip
     assert all(outcome.recovery_ms for outcome in outcomes)
 
@@ -46,6 +46,7 @@ WHAT_FINDS_IT = {
     "durability": "durable first",
     "ledger": "budgets",
     "caps": "caps",
+    "tombstones": "to be erased",
     "codes": "codes",
     "digests": "digests",
 }

@@ -75,7 +75,10 @@ def one_decision(_: History, chains: Chains) -> Iterator[str]:
         (row["rule"], row["run"], row["instance"], row["step"], row["cid"])
         for row in chains.acting()
     )
-    yield from (f"{one} acted {n} times" for one, n in whose.items() if n > 1)
+    begun = erasures_of(chains)  # who was erased and returned is another
+    for one, n in whose.items():
+        if n > 1 + begun.get(one[-1], 0):
+            yield f"{one} acted {n} times"
 
 
 def one_content(_: History, chains: Chains) -> Iterator[str]:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from simulator.faults.auditor.chain import Chains
+from simulator.faults.auditor.erased import erasures_of
 from simulator.faults.history import History
 
 HOUR = 3_600_000
@@ -89,8 +90,9 @@ def caps(history: History, chains: Chains) -> Iterator[str]:
             told.setdefault(row["cid"], []).append(row["at"])
             if NOON <= (row["at"] + ZONE) % DAY < TWO:
                 yield f"{row['cid']} was told at a quiet hour: {row['at']}"
+    begun = erasures_of(chains)  # who was erased and returned is counted anew
     for cid in told.keys() & history.plain:
         for until in told[cid]:
             count = sum(until - DAY < at <= until for at in told[cid])
-            if count > MESSAGES_A_DAY:
+            if count > MESSAGES_A_DAY * (1 + begun.get(cid, 0)):
                 yield f"{cid} was told {count} times in the day to {until}"
