@@ -61,6 +61,8 @@ def fold(reviews: Reviews, event: Event, emit: Emit) -> None:
     """Write down what was said; count it if it is a review."""
     given = event.properties
     stars, sentiment = given.get("rating"), _number(given.get("sentiment"))
+    if event.name != REVIEWED and not given.get("text"):
+        return
     emit("review_facts", {
         "review_id": event.message_id, "event": event.name, "at": event.at,
         "product_id": given.get("product_id", ""), "order_id": given.get("order_id", ""),
