@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from simulator.learning_section import Section
+from simulator.learning_uplift import uplift
 
 Report = Callable[[Path], Section | None]
 
-REPORTS: Final[dict[str, Report]] = {}
+REPORTS: Final[dict[str, Report]] = {
+    "uplift": uplift,
+}
 
 
 def sections(
