@@ -115,10 +115,12 @@ def decision_row(
     for name in sorted(_asked(case, held)):
         value = turn.read(name, at)
         reading[name] = "unknown" if _unknown(value) else str(value)
+    if instance.left:
+        reading["moved_from"] = instance.left
     return {
         "rule": rule.name, "at": at, "decision_id": id_of(case, step, held),
         "cid": turn.customer.cid, "run": rule.run, "instance": instance.subject, "step": step,
-        "version": moment.book.hash, "purpose": rule.purpose,
+        "version": rule.book or moment.book.hash, "purpose": rule.purpose,
         "result": "hold" if held else "act", "held": held,
         "arm": case.arm, "split": split, "propensity": case.lot.propensity if case.lot else 1.0,
         "model_version": moment.model,

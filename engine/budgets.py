@@ -182,7 +182,7 @@ def give_back(moment: Moment, effects: Effects) -> None:
         ledger, _, number = key.rpartition("#")
         held = slices.pop(key)
         if held.left:
-            body = {"number": int(number), "left": held.left}
+            body: Row = {"number": int(number), "left": held.left}
             if held.codes:
                 body["codes"] = held.codes
             effects.letters.append(Letter(ledger, UNSPENT, body, moment.offset))

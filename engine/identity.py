@@ -24,6 +24,7 @@ from engine.journal import (
     write,
 )
 from engine.rewards import united
+from engine.turn import Turn
 from engine.uniting import unite
 from features import catalog
 from features.customer import Customer
@@ -126,7 +127,7 @@ def _unite(customer: Customer, body: dict[str, Any], moment: Moment, effects: Ef
     catalog.merge(customer, other)
     write(customer)
     unite_seen(mine.seen, left.seen)
-    unite(mine.journey, left.journey, moment.book, moment.log_time)
+    unite(Turn(customer, moment, effects), left.journey)
     if not mine.example.opened:
         mine.example = left.example
     if mine.example.deadline:

@@ -72,7 +72,8 @@ class Instance(msgspec.Struct, array_like=True):
     gift: str = ""  # the letter that another's decision came by, as JSON; see gifts.py
     gathered: int = 0  # it waits for what is due with it as of then (ms); see digests.py
     place: str = ""  # the wait it stands at, as the rule's program calls it; "" before the first
-    version: str = ""  # of the rule, that it entered or was moved to
+    version: str = ""  # of the rule, that it entered or was moved to; see editions.py
+    left: str = ""  # the version that it was moved from
 
     @property
     def wakes(self) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from engine.acting import hold
 from engine.dues import redate
+from engine.editions import going_by
 from engine.effects import Effects, Moment
 from engine.fields import tell
 from engine.items import note_held
@@ -76,7 +77,7 @@ def _heed(
     turn: Turn, instance: Instance, event: Event, subjects: list[str], names: frozenset[str]
 ) -> None:
     """One open instance hears one event, by any of its names."""
-    rule = turn.book.rules.get(instance.rule)
+    rule = going_by(turn.book, instance)
     if rule is None or event.at < instance.started or instance.gift:
         return
     if not concerns(rule, instance.subject, subjects):

@@ -9,13 +9,15 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 import msgspec
 import orjson
 
 from engine import batches
+from engine.editions import kept
 from engine.effects import Moment, Settings
 from engine.erasure import MARK, burials, is_gone, tombstone
 from engine.journal import REGISTRY, memory
@@ -28,7 +30,7 @@ from engine.run import Run
 from engine.schedules import SCHEDULE, begin, begun, ripe, upcoming
 from engine.store import Commit, Fenced, Position, Round, ShardState, Stopped, Store, StoreAway
 from engine.switches import read as read_killed
-from engine.versions import MADE, NO_MODEL, Models, book_of
+from engine.versions import MADE, NO_MODEL, Models, book_of, with_past
 from features.customer import Customer
 from rules.book import Book
 from rules.model import Shop
@@ -96,6 +98,7 @@ class Shard:
         self._state = _read_state.decode(state) if state else ShardState()
         self._stones = (await self._prefetch([MARK]))[0] is not None
         await self._load_rules(self._state.rules)
+        await self._load_past(self._state.past)
         await self._load_model(self._state.model)
         return self.next_offset
 
@@ -224,7 +227,10 @@ class Shard:
         run = self._run({})
         run.state.log_time = max(run.state.log_time, record.log_time)
         if record.key == RULES:
+            before = self._book
             await self._load_rules(digest)
+            run.state.past = kept(before, self._book, run.state.past)
+            await self._load_past(run.state.past)
             run.state.rules = digest
             run.state.rounds = begin_arming(run.state.rounds, run.state.log_time)
             run.state.schedules = begun(self._book, run.state.schedules, run.state.log_time)
@@ -233,6 +239,15 @@ class Shard:
         elif await self._load_model(digest):
             run.state.model = digest
         await self._commit(record.offset, Position(record.offset + 1), run)
+
+    async def _load_past(self, past: Mapping[str, str]) -> None:
+        """Old editions of the rules, as far as their books are kept."""
+        bodies: dict[str, bytes] = {}
+        for digest in dict.fromkeys(past.values()):
+            body = await self._patiently(partial(self._store.body, "rules", digest))
+            if body is not None:
+                bodies[digest] = body
+        self._book = with_past(self._book, past, bodies)
 
     async def _load_rules(self, digest: str) -> None:
         if not digest:

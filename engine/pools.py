@@ -74,7 +74,7 @@ def unseal(secret: bytes, pool: str, sealed: str) -> str:
 
 def take_in(pool: Pool, event: Event, name: str, secret: bytes) -> None:
     """Put the codes of a record into its pool, those that it has never had."""
-    codes = event.properties.get("codes")
+    codes: Any = event.properties.get("codes")
     if event.name != IMPORTED or event.source != OURS or not _is_part(codes):
         allowed = f"{IMPORTED} from `laike coupons import`, at most {PART_MAX} codes each"
         raise BadEvent("bad_codes", f"to a pool of codes comes {allowed}")

@@ -179,7 +179,7 @@ def _instance(turn: Turn, rule: Rule, subject: str, part: str, at: int) -> Insta
     key = instance_key(rule.name, rule.run, f"{subject}\x1f{part}" if part else subject)
     return Instance(
         rule=rule.name, run=rule.run, subject=subject, birth=turn.birth, key=key,
-        started=at, step=-1, due=at, anchor=at,
+        started=at, step=-1, due=at, anchor=at, version=rule.version,
     )  # fmt: skip
 
 

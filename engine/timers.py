@@ -8,7 +8,10 @@ customer's earliest alarm; all the rest is found here, from his own memory.
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from engine.acting import hold
 from engine.dues import came
+from engine.editions import HELD as EDITED
+from engine.editions import going_by, is_out
 from engine.gifts import give
 from engine.journal import Instance
 from engine.membership import look
@@ -179,12 +182,15 @@ def order_of(book: Book, instance: Instance) -> tuple[int, int, str, str]:
 def resume(turn: Turn, instance: Instance) -> None:
     """Go on with an instance, as of its due time."""
     due = instance.due
-    rule = turn.book.rules.get(instance.rule)
+    rule = going_by(turn.book, instance)
     if rule is None:
         close(turn, instance)
         return
     try:
-        if instance.gift:
+        if is_out(rule, instance):
+            hold(turn, rule, instance, EDITED, due)
+            close(turn, instance)
+        elif instance.gift:
             give(turn, rule, instance)
         elif isinstance(rule.trigger, RequestTrigger):
             claim_again(turn, rule, instance)

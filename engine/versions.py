@@ -8,18 +8,25 @@ a learner's {"model": name, "state": {...}}. Each is signed and kept under the h
 """
 
 import hashlib
+import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
 import orjson
 
+from engine.editions import EDITIONS_MAX, parts
 from features.models.scorers import SCORERS
 from features.models.snapshot import BadSnapshot, unpack
 from rules.book import Book
+from rules.errors import RuleErrors
 from rules.load import book_from_sources
+from rules.model import Rule
 
+_AROUND: Final = ("shop.yaml", "segments/", "offers/")  # what any rule is read with
+_TEMPLATES: Final = "templates/"
 # What bytes can be instead of a model: not signed by us (a ValueError), or none of its shape.
 NO_MODEL: Final = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 SCORERS_MAX: Final = 64
@@ -95,3 +102,33 @@ def scorer_of(name: str, digest: str, part: Mapping[str, Any]) -> Any:
 
 
 MADE: Final = Scorers()
+
+
+def with_past(book: Book, past: Mapping[str, str], bodies: Mapping[str, bytes]) -> Book:
+    """The book with old editions beside its rules, those whose books can be had."""
+    found = {}
+    for key, digest in past.items():
+        name, version = parts(key)
+        body = bodies.get(digest)
+        old = _edition(body, name, version, digest) if body else None
+        if old is not None and name in book.rules:
+            found[name, version] = replace(old, status=book.rules[name].status)
+    return book.beside(found) if found else book
+
+
+@lru_cache(maxsize=EDITIONS_MAX)
+def _edition(body: bytes, name: str, version: str, digest: str) -> Rule | None:
+    """One rule of an old book, read with what it needs alone; None when it cannot be read now."""
+    sources: dict[str, str] = orjson.loads(body)
+    named = re.compile(rf"^rule:\s*[\"']?{re.escape(name)}[\"']?\s*(#.*)?$", re.MULTILINE)
+    files = {file for file, text in sources.items() if named.search(text)}
+    text = "\n".join(sources[file] for file in files)
+    files |= {file for file in sources if file.startswith(_AROUND)}
+    templates = (file for file in sources if file.startswith(_TEMPLATES))
+    files |= {one for one in templates if one[len(_TEMPLATES) :].partition(".")[0] in text}
+    try:
+        book = book_from_sources({file: sources[file] for file in sorted(files)})
+    except RuleErrors:
+        return None
+    rule = book.rules.get(name)
+    return replace(rule, book=digest) if rule and rule.version == version else None

@@ -217,6 +217,7 @@ _PLAIN: Final = {
     "digest": "another decision of the same digest speaks for it",
     "once_per": "it was done for this subject already",
     "too_many_open": "too much is under way for him",
+    "edited": "the rule was edited, and the wait it stood at is gone",
     "stopped": "an event of stop_on ended it",
     "condition": "the condition does not hold",
     "missing_value": "an amount could not be computed: a value is not known",

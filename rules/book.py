@@ -194,6 +194,7 @@ class Book:
         default_factory=dict
     )  # of rules where they are written (ms)
     laid_silences: frozenset[str] = frozenset()  # rules whose silence is read from names laid over
+    past: Mapping[tuple[str, str], Rule] = field(default_factory=dict)  # old editions in use
     _ears: dict[str, Ears | None] = field(default_factory=dict, compare=False, repr=False)
 
     def ears(self, name: str) -> Ears | None:
@@ -213,7 +214,11 @@ class Book:
         written = {rule.name: ms for rule in silenced if (ms := self.silences.get(rule.name))}
         watchers: tuple[Rule, ...] = ()
         if not self.watched.isdisjoint(names):
-            waiting = (rule for rule in self.rules.values() if rule.status != "draft")
+            waiting = (
+                rule
+                for rule in (*self.rules.values(), *self.past.values())
+                if rule.status != "draft"
+            )
             watchers = tuple(r for r in waiting if not watched_names(r).isdisjoint(names))
         followed = tuple(
             rule for rule in self.of_kind(SequenceTrigger) if not _links(rule).isdisjoint(names)
@@ -299,6 +304,18 @@ class Book:
             ),
             standing=version(segments, crossing, sources, shop.timezone),
             ageing=tuple(one for one in standings if ages(one)),
+        )
+
+    def beside(self, past: Mapping[tuple[str, str], Rule]) -> "Book":
+        """The same with old editions of its rules, by name and version: open instances hear."""
+        waiting = past.values()
+        tells = _tells(frozenset().union(*(rule.laid | _others(rule) for rule in waiting)))
+        return replace(
+            self,
+            past=past,
+            watched=self.watched.union(*(watched_names(rule) for rule in waiting)),
+            tells=(*self.tells, *(one for one in tells if one not in self.tells)),
+            _ears={},
         )
 
     def only(self, name: str) -> "Book":

@@ -3,23 +3,26 @@
 Must live here: the top keys, and what they ask of one another. Must not: folders, other files.
 """
 
+import hashlib
 import re
 from dataclasses import replace
 from typing import Final, cast
 from zoneinfo import ZoneInfo
 
-from rules.document import Node
+from rules.document import Node, plain
 from rules.entering import budget, check_once_per, digest, limits, once_per, quiet, stop_on
 from rules.errors import BadText
 from rules.examples import examples
 from rules.forms import Form, Key
 from rules.model import (
+    IN_FLIGHT,
     ONCE_PER,
     PURPOSES,
     STATUSES,
     Act,
     Bandit,
     Coupon,
+    InFlight,
     Purpose,
     Recommend,
     RequestTrigger,
@@ -113,6 +116,11 @@ RULE: Final = Form(
             "of all",
             "digest: 1 per day",
         ),
+        "in_flight": Key(
+            "finish*/move",
+            "when it is edited, customers inside finish on the version they entered, or move",
+            "in_flight: move",
+        ),
         "late": Key(
             "duration", "older than this when it comes to it: held: late (1h)", "late: 10m"
         ),
@@ -146,6 +154,7 @@ ACTIVE: Final = Form(
 )
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 LATE_MS: Final = 3_600_000
+_SAYS_NOTHING: Final = frozenset({"title", "owner", "status", "in_flight", "examples"})
 
 
 def campaign(reader: Reader, node: Node, shop: Shop, near_by: Surroundings) -> Rule | None:
@@ -185,6 +194,7 @@ def campaign(reader: Reader, node: Node, shop: Shop, near_by: Surroundings) -> R
     priority = reader.number(found["priority"], "priority", 0, 1_000) if "priority" in found else 50
     own_risk = rule_risk(reader, node, found["risk"], scope) if "risk" in found else None
     own_quiet = quiet(reader, found["quiet_hours"]) if "quiet_hours" in found else None
+    edited = reader.choice(found["in_flight"], "way", IN_FLIGHT) if "in_flight" in found else ""
     gathers = digest(reader, found["digest"], when) if "digest" in found else None
     spends = budget(reader, found["budget"], near_by.currency) if "budget" in found else None
     if when is None or not name:
@@ -212,6 +222,8 @@ def campaign(reader: Reader, node: Node, shop: Shop, near_by: Surroundings) -> R
         quiet=own_quiet,
         risk=own_risk,
         digest=gathers,
+        in_flight=cast("InFlight", edited or IN_FLIGHT[0]),
+        version=_version(found),
         budget=spends,
         examples=tests,
         file=reader.file,
@@ -254,6 +266,12 @@ def _check_request(
                     f"`{action.name.partition(':')[0]}`: with `request` there are show, recommend "
                     "and coupon only",
                 )
+
+
+def _version(found: dict[str, Node]) -> str:
+    """A hash of the keys that say what it does."""
+    told = {key: plain(node) for key, node in sorted(found.items()) if key not in _SAYS_NOTHING}
+    return hashlib.blake2b(repr(told).encode(), digest_size=6).hexdigest()
 
 
 def _name(text: str) -> str:

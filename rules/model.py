@@ -56,21 +56,25 @@ from rules.shape_triggers import (
 from rules.values import Rate
 
 __all__ = [
-    "CHANNELS", "EVERYONE", "HOLDERS", "ONCE_PER", "PAGE", "PAID", "PERIODS", "PURPOSES",
-    "RECIPIENTS", "STATUSES", "Act", "Action", "Alert", "Audience", "Bandit", "Budget", "Cap",
-    "Choose", "Coupon", "CrossesTrigger", "DateFeature", "DueTrigger", "Emit", "EventTrigger",
-    "Example", "Expectation", "Holder", "InactiveTrigger", "ItemTrigger", "Jump", "Looked",
-    "Notify", "OffKind", "Offer", "Pause", "Points", "Purpose", "Quiet", "Rate", "Recipient",
-    "Recommend", "RequestTrigger", "Risk", "Rule", "ScheduleTrigger", "Segment", "SegmentTrigger",
-    "SequenceStep", "SequenceTrigger", "Shop", "Show", "Split", "SplitBranch", "Status", "Step",
-    "Stop", "StopOn", "Tag", "Task", "ThenNot", "Tier", "Trigger", "Wait", "Webhook",
+    "CHANNELS", "EVERYONE", "HOLDERS", "IN_FLIGHT", "ONCE_PER", "PAGE", "PAID", "PERIODS",
+    "PURPOSES", "RECIPIENTS", "STATUSES", "Act", "Action", "Alert", "Audience", "Bandit",
+    "Budget", "Cap", "Choose", "Coupon", "CrossesTrigger", "DateFeature", "DueTrigger", "Emit",
+    "EventTrigger", "Example", "Expectation", "Holder", "InFlight", "InactiveTrigger",
+    "ItemTrigger", "Jump", "Looked", "Notify", "OffKind", "Offer", "Pause", "Points", "Purpose",
+    "Quiet", "Rate", "Recipient", "Recommend", "RequestTrigger", "Risk", "Rule",
+    "ScheduleTrigger", "Segment", "SegmentTrigger", "SequenceStep", "SequenceTrigger", "Shop",
+    "Show", "Split", "SplitBranch", "Status", "Step", "Stop", "StopOn", "Tag", "Task", "ThenNot",
+    "Tier", "Trigger", "Wait", "Webhook",
 ]  # fmt: skip
 
 Purpose = Literal["marketing", "service", "transactional", "consent"]
 Status = Literal["draft", "shadow", "live", "paused"]
 
+InFlight = Literal["finish", "move"]
+
 STATUSES: Final = ("draft", "shadow", "live", "paused")
 PURPOSES: Final = ("marketing", "service", "transactional", "consent")
+IN_FLIGHT: Final = ("finish", "move")
 PERIODS: Final = ("year", "month", "week", "day")
 ONCE_PER: Final = (
     *("customer", *PERIODS, "tick"),
@@ -250,4 +254,6 @@ class Rule:
     examples: tuple[Example, ...] = ()
     file: str = ""
     line: int = 0
-    body: str = ""
+    in_flight: InFlight = "finish"
+    version: str = ""  # a hash of what it does
+    book: str = ""  # of an old edition: the version of the book that it is from

@@ -6,6 +6,7 @@ from engine.decide import decide, next_alarm, wake_up
 from engine.effects import Effects, Moment, Settings
 from engine.journal import OPEN_WATCHES_MAX, REGISTRY, Journey, Watch, memory
 from engine.rewards import ANY, watch
+from engine.turn import Turn
 from engine.uniting import unite
 from features.customer import Customer
 from features.events import parse
@@ -107,7 +108,9 @@ def test_united_they_wait_for_both_the_oldest_first() -> None:
         return Journey(watches=rows)
 
     mine, theirs = journey(*range(5, 11)), journey(*range(5))
-    unite(mine, theirs, BOOK, START)
+    turn = Turn(Customer.decode("u:1", None, REGISTRY), Moment(SETTINGS, BOOK, START, 0), Effects())
+    turn.journey = mine
+    unite(turn, theirs)
     assert [one.opened for one in mine.watches] == list(range(OPEN_WATCHES_MAX))
     assert mine.alarm == HOUR
 
