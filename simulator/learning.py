@@ -9,13 +9,17 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Final
 
+from simulator import learning_reviews
+from simulator.learning_risk import risk
 from simulator.learning_section import Section
 from simulator.learning_uplift import uplift
 
 Report = Callable[[Path], Section | None]
 
 REPORTS: Final[dict[str, Report]] = {
+    "reviews": learning_reviews.report,
     "uplift": uplift,
+    "risk": risk,
 }
 
 

@@ -64,11 +64,15 @@ class Learner:
         text, told = example["text"], example["label"]
         if not isinstance(text, str) or told not in (0, 1):
             raise ValueError(f"expected a text and a label 0 or 1, got label {told!r}")
-        text = text[:TEXT_MAX]
-        found = units(text)
-        self._learn(slots(found), int(told))
+        found = self.learn_tone(text, int(told))
         if not told:
-            self.topic_words.learn(text, found, self._odds_of)
+            self.topic_words.learn(text[:TEXT_MAX], found, self._odds_of)
+
+    def learn_tone(self, text: str, told: int) -> list[str]:
+        """The same without topics; the text's units."""
+        found = units(text[:TEXT_MAX])
+        self._learn(slots(found), told)
+        return found
 
     def predict(self, text: str) -> float:
         """How likely it is a good one, as of now."""

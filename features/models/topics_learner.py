@@ -33,7 +33,7 @@ _BOUNDS: Final = (2, 20)  # letters of a word, but one of English has three
 @functools.cache
 def _cutter() -> Any:
     """The parting of jieba, its dictionary read from its own file: no cache is read or written."""
-    import jieba  # type: ignore[import-untyped]  # noqa: PLC0415 - 0.8 s and 100 MB: only where complaints are learned from
+    import jieba  # noqa: PLC0415 - 0.8 s and 100 MB: only where complaints are learned from
 
     tokenizer = jieba.Tokenizer()
     tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(tokenizer.get_dict_file())
@@ -41,10 +41,15 @@ def _cutter() -> Any:
     return tokenizer
 
 
+def parts(text: str) -> list[str]:
+    """The words of a text, in their order."""
+    found: list[str] = _cutter().lcut(text.lower(), HMM=False)
+    return found
+
+
 def words(text: str) -> set[str]:
     """The words of a text that may come to stand for a topic, as runs."""
-    found = _cutter().lcut(text.lower(), HMM=False)
-    return {shown(word) for word in found if _is_word(word)}
+    return {shown(word) for word in parts(text) if _is_word(word)}
 
 
 def _is_word(word: str) -> bool:
