@@ -38,12 +38,12 @@ SIGNS: Final[dict[str, Sign]] = {
     # coupon abuse
     "coupon_returns": Sign(
         0.8,
-        lambda f: rising(f["coupon_returns"], 1, 4) * rising(_share(f, "coupon_returns"), 0.2, 0.5),
+        lambda f: rising(f["coupon_returns"], 1, 3) * rising(_share(f, "coupon_returns"), 0.2, 0.5),
     ),
     "coupons_only": Sign(
         0.3, lambda f: rising(f["orders"], 4, 10) * rising(f["coupon_share"], 0.7, 0.95)
     ),
-    "many_accounts": Sign(0.8, lambda f: rising(f["neighbours"], 2, 6)),
+    "many_accounts": Sign(0.8, lambda f: rising(f["neighbours"], 1, 4)),
     "many_payments": Sign(0.6, lambda f: rising(f["payments"], 3, 8)),
     "many_addresses": Sign(0.4, lambda f: rising(f["addresses"], 4, 12)),
     "many_devices": Sign(0.3, lambda f: rising(f["devices"], 4, 10)),
@@ -63,7 +63,7 @@ SIGNS: Final[dict[str, Sign]] = {
     ),
     "back_after_review": Sign(0.8, lambda f: rising(f["after_review"], 1, 3)),
     # referral rings
-    "referred_each_other": Sign(0.7, lambda f: rising(f["ring"], 0, 2)),
+    "referred_each_other": Sign(0.8, lambda f: rising(f["ring"], 0, 1)),
     "referred_himself": Sign(0.9, lambda f: rising(f["own_referrals"], 0, 2)),
 }
 
