@@ -9,8 +9,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -30,7 +29,7 @@ from engine.run import Run
 from engine.schedules import SCHEDULE, begin, begun, ripe, upcoming
 from engine.store import Commit, Fenced, Position, Round, ShardState, Stopped, Store, StoreAway
 from engine.switches import read as read_killed
-from engine.versions import MADE, NO_MODEL, Models, book_of, with_past
+from engine.versions import MADE, NO_MODEL, Fetch, Models, wanted_book, with_past
 from features.customer import Customer
 from rules.book import Book
 from rules.model import Shop
@@ -98,7 +97,7 @@ class Shard:
         self._state = _read_state.decode(state) if state else ShardState()
         self._stones = (await self._prefetch([MARK]))[0] is not None
         await self._load_rules(self._state.rules)
-        await self._load_past(self._state.past)
+        self._book = await with_past(self._book, self._state.past, self._bodies("rules"))
         await self._load_model(self._state.model)
         return self.next_offset
 
@@ -230,7 +229,7 @@ class Shard:
             before = self._book
             await self._load_rules(digest)
             run.state.past = kept(before, self._book, run.state.past)
-            await self._load_past(run.state.past)
+            self._book = await with_past(self._book, run.state.past, self._bodies("rules"))
             run.state.rules = digest
             run.state.rounds = begin_arming(run.state.rounds, run.state.log_time)
             run.state.schedules = begun(self._book, run.state.schedules, run.state.log_time)
@@ -240,40 +239,25 @@ class Shard:
             run.state.model = digest
         await self._commit(record.offset, Position(record.offset + 1), run)
 
-    async def _load_past(self, past: Mapping[str, str]) -> None:
-        """Old editions of the rules, as far as their books are kept."""
-        bodies: dict[str, bytes] = {}
-        for digest in dict.fromkeys(past.values()):
-            body = await self._patiently(partial(self._store.body, "rules", digest))
-            if body is not None:
-                bodies[digest] = body
-        self._book = with_past(self._book, past, bodies)
+    def _bodies(self, kind: str) -> Fetch:
+        return lambda name: self._patiently(lambda: self._store.body(kind, name))
 
     async def _load_rules(self, digest: str) -> None:
         if not digest:
             self._book = Book.of({}, Shop(), {}, {})
             return
-        body = await self._patiently(lambda: self._store.body("rules", digest))
-        if body is None:
-            raise Stopped(
-                f"shard {self.number}: the log asks for rules {digest[:12]}, which Redis does not "
-                "hold. Publish them again: laike up does, from the rules folder."
-            )
-        self._book = book_of(body)
+        self._book = wanted_book(await self._bodies("rules")(digest), self.number, digest)
 
     async def _load_model(self, digest: str) -> bool:
         """Whether the manifest was taken into use; a forged or lost one is left alone, and said."""
         if not digest:
             return False
-
-        async def fetch(name: str) -> bytes | None:
-            return await self._patiently(lambda: self._store.body("model", name))
-
         try:
-            self._models = await MADE.of(digest, self.settings.secret, fetch)
+            models = await MADE.of(digest, self.settings.secret, self._bodies("model"))
         except NO_MODEL as error:
             log.error("shard %d: model %s refused: %s", self.number, digest[:12], error)  # noqa: TRY400
             return False
+        self._models = models
         return True
 
     async def _prefetch(self, names: list[str]) -> list[bytes | None]:

@@ -18,6 +18,7 @@ from typing import Any, Final
 import orjson
 
 from engine.editions import EDITIONS_MAX, parts
+from engine.store import Stopped
 from features.models.scorers import SCORERS
 from features.models.snapshot import BadSnapshot, unpack
 from rules.book import Book
@@ -39,6 +40,16 @@ Models = Mapping[str, Any]  # name -> scorer
 def book_of(body: bytes) -> Book:
     """The rules of a version; the shards of a process share them, they are frozen."""
     return book_from_sources(orjson.loads(body))
+
+
+def wanted_book(body: bytes | None, shard: int, digest: str) -> Book:
+    """The rules that the log asks for; without them a shard must not go on."""
+    if body is None:
+        raise Stopped(
+            f"shard {shard}: the log asks for rules {digest[:12]}, which Redis does not "
+            "hold. Publish them again: laike up does, from the rules folder."
+        )
+    return book_of(body)
 
 
 def digest_of(body: bytes) -> str:
@@ -104,12 +115,13 @@ def scorer_of(name: str, digest: str, part: Mapping[str, Any]) -> Any:
 MADE: Final = Scorers()
 
 
-def with_past(book: Book, past: Mapping[str, str], bodies: Mapping[str, bytes]) -> Book:
+async def with_past(book: Book, past: Mapping[str, str], fetch: Fetch) -> Book:
     """The book with old editions beside its rules, those whose books can be had."""
+    bodies = {digest: await fetch(digest) for digest in set(past.values())}
     found = {}
     for key, digest in past.items():
         name, version = parts(key)
-        body = bodies.get(digest)
+        body = bodies[digest]
         old = _edition(body, name, version, digest) if body else None
         if old is not None and name in book.rules:
             found[name, version] = replace(old, status=book.rules[name].status)
