@@ -7,9 +7,10 @@ twice and none is left out. Must not: models (features/models), where manifests 
 
 import asyncio
 import logging
+import math
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -17,12 +18,16 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from engine.drifting import records_of
+from engine.log import LogAway
+from engine.records import Append
 from engine.snapshots import Snapshots
 from engine.store import Fenced
 from engine.stores.redis import keys
 from engine.versions import NO_MODEL
+from features.models.drift import Watch
 from features.models.learners import LEARNERS
-from features.models.model import Learner
+from features.models.model import Judged, Learner
 
 ENTRIES_A_READ: Final = 200
 PUBLISH_EXAMPLES: Final = 200
@@ -31,6 +36,8 @@ FEW_SECONDS: Final = 60.0  # by then fewer examples are published too: a small s
 IDLE_SECONDS: Final = 0.2
 
 Publish = Callable[[list[dict[str, Any]]], Awaitable[None]]
+Tell = Callable[[Sequence[Append]], Awaitable[None]]
+Learned = Mapping[str, tuple[Learner, Watch]]
 log = logging.getLogger(__name__)
 
 
@@ -42,8 +49,15 @@ class _Entry(msgspec.Struct):
 _entry = msgspec.json.Decoder(_Entry)
 
 
+async def untold(_records: Sequence[Append]) -> None:
+    """Where there is no log, alarms are figures alone."""
+
+
 class LearnerTask:
-    """Reads every shard's outbox from its own cursors, learns, publishes now and then."""
+    """Reads every shard's outbox from its own cursors, learns, publishes now and then.
+
+    `publish` takes the figures of each version, `tell` the events of alarms, into the log.
+    """
 
     def __init__(
         self,
@@ -52,17 +66,23 @@ class LearnerTask:
         secret: bytes,
         publish: Publish,
         learners: Mapping[str, type[Learner]] = LEARNERS,
+        tell: Tell = untold,
     ) -> None:
         self._redis: Any = redis  # its stubs say bytes or str; ours decodes nothing
         self._shards = shards
-        self._publish = publish
+        self._publish, self._tell = publish, tell
         self._kinds = learners
         self.snapshots = Snapshots(redis, shards, secret)
         self._begin({}, {})
 
-    def _begin(self, models: Mapping[str, Learner], manifest: Mapping[str, Any]) -> None:
+    def _begin(self, known: Learned, manifest: Mapping[str, Any]) -> None:
         """Stand where a manifest stands; a model that it does not know begins anew."""
-        self.models = {name: models.get(name) or kind() for name, kind in self._kinds.items()}
+        both = {name: known.get(name) or (kind(), Watch()) for name, kind in self._kinds.items()}
+        self.models = {name: model for name, (model, _) in both.items()}
+        self.watches = {
+            name: watch for name, (model, watch) in both.items() if isinstance(model, Judged)
+        }
+        self.alarms: list[dict[str, Any]] = list(manifest.get("alarms", ()))  # to be told
         self.cursors: dict[str, str] = dict(manifest.get("cursors", {}))
         self.refused = Counter({  # examples that a model could not learn from
             name: int(found["refused"])
@@ -91,8 +111,8 @@ class LearnerTask:
             return
         self._begin({}, {})
 
-    async def _restored(self, learners: Mapping[str, str]) -> dict[str, Learner]:
-        found: dict[str, Learner] = {}
+    async def _restored(self, learners: Mapping[str, str]) -> Learned:
+        found: dict[str, tuple[Learner, Watch]] = {}
         for name, digest in learners.items():
             if name not in self._kinds:
                 continue
@@ -100,7 +120,8 @@ class LearnerTask:
                 part = await self.snapshots.open(digest)
                 if part["model"] != name:
                     raise ValueError(f"it is of {part['model']!r}")
-                found[name] = self._kinds[name].restore(part["state"])
+                model, watch = self._kinds[name].restore(part["state"]), part.get("watch")
+                found[name] = model, Watch.restore(watch) if watch else Watch()
             except NO_MODEL as error:
                 log.error("%s learns anew: %s refused: %s", name, digest[:12], error)  # noqa: TRY400
         return found
@@ -130,8 +151,23 @@ class LearnerTask:
             except NO_MODEL as error:
                 self.refused[name] += 1
                 log.warning("%s: an example refused: %s", name, error)
+            else:
+                self._watch(name, self.models[name])
             self._heard.add(name)
             self._fresh += 1
+
+    def _watch(self, name: str, model: Learner) -> None:
+        """Note how far off it was; an alarm when that has grown."""
+        loss = getattr(model, "last_loss", math.nan)
+        if name not in self.watches or not math.isfinite(loss):
+            return
+        if grown := self.watches[name].add(loss):
+            before, after = grown
+            self.alarms.append({
+                "model": name, "metric": "loss", "before": before, "after": after,
+                "examples": model.examples, "at": self._log_time,
+            })  # fmt: skip
+            log.warning("%s errs more: its loss went from %.4g to %.4g", name, before, after)
 
     async def publish(self) -> None:
         """Sign and store what was learned, make it the wanted version, tell its figures."""
@@ -142,6 +178,7 @@ class LearnerTask:
         figures = manifest["figures"]
         self._heard, self._fresh, self._pins = set(), 0, pins
         self._published_at = time.monotonic()
+        await self._sound()
         await self.snapshots.sweep()
         await self._publish([
             {"model": model, "at": self._log_time, "version": digest, "metric": metric,
@@ -150,6 +187,15 @@ class LearnerTask:
             if metric != "examples"
         ])  # fmt: skip
         await self.snapshots.tell(figures)
+
+    async def _sound(self) -> None:
+        """Have the alarms of a durable manifest in the log; until then they stay in the next."""
+        try:
+            if self.alarms:
+                await self._tell(records_of(self.alarms, self._shards))
+            self.alarms = []
+        except LogAway as away:
+            log.warning("a drift is not told yet: %s", away)
 
     def _made(self, pins: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, bytes]]:
         """The manifest and its parts; those of a model that heard nothing are as they were."""
@@ -160,9 +206,13 @@ class LearnerTask:
                 log.error("%s stays as it was published: %s", name, error)  # noqa: TRY400
         manifest: dict[str, Any] = {
             "scorers": {}, "learners": {}, "pins": dict(pins),
-            "cursors": self.cursors, "log_time": self._log_time,
+            "cursors": self.cursors, "log_time": self._log_time, "alarms": list(self.alarms),
             "figures": {
-                name: {**model.metrics(), "examples": model.examples}
+                name: {
+                    **model.metrics(),
+                    **(self.watches[name].metrics() if name in self.watches else {}),
+                    "examples": model.examples,
+                }
                 for name, model in self.models.items()
             },
         }  # fmt: skip
@@ -179,7 +229,10 @@ class LearnerTask:
     def _packed(self, name: str) -> tuple[dict[str, str], dict[str, bytes]]:
         """The parts of a model: what each is and its digest, the bytes under each digest."""
         model, pack = self.models[name], self.snapshots.packed
-        digest, body = pack({"model": name, "state": model.state()})
+        learner = {"model": name, "state": model.state()}
+        if name in self.watches:
+            learner["watch"] = self.watches[name].state()
+        digest, body = pack(learner)
         named, bodies = {"learners": digest}, {digest: body}
         if weights := model.weights():
             digest, body = pack({"model": name, "weights": weights})

@@ -67,6 +67,10 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("model_log_loss", "gauge", "nats", "of its predictions, each made before its example was"
            " learned", "read", "model"),
     Metric("model_examples", "gauge", "examples", "learned", "read", "model"),
+    Metric("model_drifts", "gauge", "times", "its loss was found to have grown (ADWIN)", "read",
+           "model"),
+    Metric("model_recent_loss", "gauge", "loss", "since it grew or shrank last", "read", "model"),
+    Metric("model_promotions", "gauge", "times", "its challenger was promoted", "read", "model"),
     Metric("model_refused", "gauge", "examples", "that it could not learn from", "read", "model"),
     Metric("decide_seconds", "histogram", "seconds", "of deciding one batch, in memory", "told",
            buckets=_BATCH),

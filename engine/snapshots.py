@@ -32,6 +32,7 @@ OWNER: Final = "laike:learner:owner"
 KEPT: Final = 20  # manifests; older ones stay while a shard decides by them
 LEARNERS_KEPT: Final = 2  # of them whose learners' states are kept too: one to fall back to
 OWNER_MS: Final = 30_000
+PARTS: Final = frozenset(("scorers", "learners", "cursors", "log_time", "figures"))
 
 _state = msgspec.msgpack.Decoder(ShardState)
 
@@ -75,7 +76,10 @@ class Snapshots:
         found = []
         for name in names:
             try:
-                found.append(Version(name, await self.open(name)))
+                manifest = await self.open(name)
+                if not manifest.keys() >= PARTS:
+                    raise LookupError("it is signed, and no manifest")
+                found.append(Version(name, manifest))
             except NO_MODEL as error:
                 found.append(Version(name, {"refused": str(error)}))
         return found
@@ -131,9 +135,8 @@ class Snapshots:
 
     async def sweep(self) -> None:
         """Forget old manifests that no shard decides by, and the parts that nobody names now."""
-        versions = await self.history()
-        if any("refused" in manifest for _, manifest in versions):
-            return  # what they name is not known
+        found = await self.history()
+        versions = [one for one in found if "refused" not in one.manifest]
         states = await self._redis.mget([keys(shard)["shard"] for shard in range(self._shards)])
         in_force = {_state.decode(state).model for state in states if state}
         kept = [*versions[:KEPT], *(one for one in versions[KEPT:] if one.digest in in_force)]
@@ -149,7 +152,7 @@ class Snapshots:
         async with self._redis.pipeline(transaction=True) as pipe:
             for digest in sorted(known - needed):
                 pipe.delete(f"laike:model:{digest}")
-            for digest, _ in versions:
+            for digest, _ in found:
                 if digest not in needed:
                     pipe.lrem(HISTORY, 0, digest)
             await pipe.execute()

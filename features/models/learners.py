@@ -5,13 +5,16 @@ Must live here: the table. Must not: a model. Loading this loads River: for the 
 
 from typing import Final
 
+import features.models.lean  # noqa: F401 - before River is loaded
 from features.models import (
     anomaly,
     anomaly_learner,
     bandit,
     bandit_learner,
     purchase,
-    purchase_learner,
+    purchase_challenger,
+    recommend,
+    recommend_learner,
     returning,
     returning_learner,
     reviews,
@@ -24,7 +27,8 @@ from features.models.model import Learner
 LEARNERS: Final[dict[str, type[Learner]]] = {
     anomaly.MODEL: anomaly_learner.Learner,
     bandit.MODEL: bandit_learner.Learner,
-    purchase.MODEL: purchase_learner.Learner,
+    purchase.MODEL: purchase_challenger.PurchaseDuel,
+    recommend.MODEL: recommend_learner.Learner,
     returning.CHURN: returning_learner.Churn,
     returning.PURCHASE: returning_learner.Purchase,
     returning.VALUE: returning_learner.Value,

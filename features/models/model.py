@@ -15,7 +15,9 @@ State = dict[str, Any]
 class Learner(Protocol):
     """Learns one example at a time. A bad one raises ValueError, LookupError or TypeError first."""
 
-    examples: int
+    @property
+    def examples(self) -> int:
+        """How many it learned from."""
 
     def learn(self, example: Example) -> None:
         """Take one example in: predict it, keep the figures of that, and only then learn."""
@@ -38,4 +40,6 @@ class Learner(Protocol):
 class Judged(Protocol):
     """A learner that tells how far off its last prediction was: it is watched for drift."""
 
-    last_loss: float
+    @property
+    def last_loss(self) -> float:
+        """Of the example learned last."""

@@ -52,7 +52,12 @@ async def taught(laike, halves):
         await learner.restore()
         for _ in range(halves):
             examples = [
-                {"model": MODEL, "features": [chance.random() for _ in INPUTS], "label": n % 2}
+                {
+                    "model": MODEL,
+                    "features": [chance.random() for _ in INPUTS],
+                    "label": n % 2,
+                    "at": n,
+                }
                 for n in range(50)
             ]
             body = orjson.dumps({"log_time": 1_767_571_200_000, "examples": examples})

@@ -286,7 +286,7 @@ async def test_the_purchase_model_goes_on_to_the_bit_and_workers_score_by_it(red
     async def told(first, number):
         for n in range(first, first + number):
             features, label = rows[n]
-            await decided(redis, n, 1, MODEL, features=features, label=label)
+            await decided(redis, n, 1, MODEL, features=features, label=label, at=n)
 
     await told(0, 100)
     stopped = LearnerTask(redis, SHARDS, SECRET, nowhere)
@@ -302,7 +302,7 @@ async def test_the_purchase_model_goes_on_to_the_bit_and_workers_score_by_it(red
     for half in (0, 100):
         for shard in range(SHARDS):
             for n in range(half + shard, half + 100, SHARDS):
-                straight.learn({"features": rows[n][0], "label": rows[n][1]})
+                straight.learn({"features": rows[n][0], "label": rows[n][1], "at": n})
     assert stopped.models[MODEL].state() == straight.state()
 
     async def fetch(digest):
