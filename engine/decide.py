@@ -16,7 +16,7 @@ A customer's timers that are due by the log time fire before his record is appli
 from collections.abc import Callable
 from typing import Any, Final
 
-from engine import complaints, entities, risking, said
+from engine import baskets, complaints, entities, risking, said
 from engine.effects import Effects, Letter, Moment
 from engine.erasure import ERASED, ERASURE, erase, receive_erasure
 from engine.examples import deadline, expire, observe
@@ -92,6 +92,7 @@ def _apply(customer: Customer, mine: Memory, event: Event, moment: Moment, effec
         link(customer, event, moment, effects)
     if paid or not mine.example.opened:
         observe(customer, event, moment, effects, paid=paid)
+    baskets.observe(customer, event, moment, effects, paid=paid)
     if event.name in TELLING:
         tell_profile(customer, moment, effects)
     return PROCESSED

@@ -7,7 +7,7 @@ customer folds its events, no model scores it, no segment or schedule counts it.
 in ENTITIES, and its events.
 """
 
-from engine import pools
+from engine import baskets, pools
 from engine.budgets import LEDGERS
 from engine.effects import Effects, Moment
 from engine.items import tell_all
@@ -25,6 +25,7 @@ def apply(customer: Customer, event: Event, moment: Moment, effects: Effects) ->
         _import(customer, event, moment, effects)
         return
     tell_all(event, moment, effects)
+    baskets.observe_item(customer.cid, event, moment, effects)
     if customer.cid.startswith(ENTITIES):
         listen(customer, event, moment, effects)
         _forget_silences(customer, moment)
