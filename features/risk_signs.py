@@ -38,19 +38,19 @@ SIGNS: Final[dict[str, Sign]] = {
     # coupon abuse
     "coupon_returns": Sign(
         0.8,
-        lambda f: rising(f["coupon_returns"], 1, 3) * rising(_share(f, "coupon_returns"), 0.2, 0.5),
+        lambda f: rising(f["coupon_returns"], 0, 3) * rising(_share(f, "coupon_returns"), 0.1, 0.5),
     ),
     "coupons_only": Sign(
-        0.3, lambda f: rising(f["orders"], 4, 10) * rising(f["coupon_share"], 0.7, 0.95)
+        0.3, lambda f: rising(f["orders"], 2, 8) * rising(f["coupon_share"], 0.7, 0.95)
     ),
-    "many_accounts": Sign(0.8, lambda f: rising(f["neighbours"], 1, 4)),
+    "many_accounts": Sign(0.8, lambda f: rising(f["neighbours"], 0, 4)),
     "many_payments": Sign(0.6, lambda f: rising(f["payments"], 3, 8)),
     "many_addresses": Sign(0.4, lambda f: rising(f["addresses"], 4, 12)),
     "many_devices": Sign(0.3, lambda f: rising(f["devices"], 4, 10)),
     "burst": Sign(0.6, lambda f: rising(f["burst"], 3, 8)),
     # made-up orders
     "received_at_once": Sign(
-        0.7, lambda f: rising(f["fast"], 1, 4) * rising(_share(f, "fast"), 0.2, 0.6)
+        0.7, lambda f: rising(f["fast"], 1, 3) * rising(_share(f, "fast"), 0.2, 0.6)
     ),
     "not_looked_at": Sign(
         0.5, lambda f: rising(f["blind"], 2, 6) * rising(_share(f, "blind"), 0.4, 0.8)
