@@ -62,6 +62,7 @@ def ask(turn: Turn, rule: Rule, event: Event) -> None:
         subject = subject_of(rule, turn.customer, event, turn.zone)
         if subject is None or not isinstance(trigger, RequestTrigger):
             return
+        turn.product = str(event.properties.get("product_id") or "")
         turn.about(rule, subject)
         if turn.holds(trigger.condition, event, event.at):
             enter(turn, rule, subject, event.at, event)

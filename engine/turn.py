@@ -22,7 +22,7 @@ from rules.values import Context
 class Turn:
     """One customer, one record or timer; who asks for the `journey` may change it."""
 
-    __slots__ = ("book", "customer", "effects", "extra", "journey", "moment")
+    __slots__ = ("book", "customer", "effects", "extra", "journey", "moment", "product")
 
     def __init__(self, customer: Customer, moment: Moment, effects: Effects) -> None:
         self.customer = customer
@@ -31,6 +31,7 @@ class Turn:
         self.book: Book = moment.book
         self.extra: Mapping[str, Any] = moment.presets  # names laid over the catalog just now
         self.journey: Journey = write(customer).journey
+        self.product = ""  # what the page that asks is about
 
     @property
     def birth(self) -> bytes:

@@ -12,7 +12,6 @@ engine does it; nothing else needs to change.
 from typing import Final
 
 UNBUILT: Final = frozenset((
-    *("recommend.similar", "recommend.together", "recommend.trending"),
     *("shop.approval",),
     "held.priority",
 ))  # fmt: skip
