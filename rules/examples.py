@@ -26,7 +26,7 @@ EXAMPLE: Final = Form(
         "given": Key("[#given]", "the events, in any order", needed=True),
         "expect": Key(
             "[#expect]",
-            "every decision that acts, and the holds that matter; [] for none",
+            "what acts, by some of its actions at least, and the holds that matter; [] for none",
             needed=True,
         ),
         "until": Key("duration", "how long it goes on (until nothing is due)"),
