@@ -100,7 +100,9 @@ class _Living:
 
     async def all(self) -> Life:
         """Live it, and count."""
-        engine = Engine(_book(self.life.name), SHARDS, SECRET, self._took, [{}] * SHARDS)
+        engine = Engine(
+            _book(self.life.name), SHARDS, SECRET, self._took, [{} for _ in range(SHARDS)]
+        )
         await engine.begin(START)
         nature = self._nature()
         answers: list[tuple[int, int, Append]] = []
