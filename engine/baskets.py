@@ -28,13 +28,12 @@ def observe(
     customer: Customer, event: Event, moment: Moment, effects: Effects, *, paid: bool
 ) -> None:
     """Called after the fold of each event of a customer; most leave no example."""
-    if paid:
-        _order(customer, event, moment, effects)
-        return
     visits = customer.states["visits"]
     if visits.started == event.at and visits.count > 1:
         _visit(customer, event, effects)
-    if event.name == VIEW:
+    if paid:
+        _order(customer, event, moment, effects)
+    elif event.name == VIEW:
         if MODEL in moment.models and (facts := _facts([event.properties], moment)):
             _leave(customer.cid, event, effects, {"facts": facts})
     elif event.name == REFUND and (back := _ids(event)):
@@ -86,12 +85,16 @@ def _order(customer: Customer, event: Event, moment: Moment, effects: Effects) -
 
 def _visit(customer: Customer, event: Event, effects: Effects) -> None:
     """A visit has begun: the one before it is over, and what was looked at in it is known."""
+    products = customer.states["products"]
     times = sorted(
-        (moment_, name)
-        for name, moments in customer.states["products"].viewed.items()
-        for moment_ in moments
-        if moment_ < event.at
+        (at, name)
+        for name, moments in products.viewed.items()
+        for at in moments
+        if products.told < at < event.at
     )
+    if not times:
+        return
+    products.told = times[-1][0]
     before, seen = event.at, list[str]()
     for at, name in reversed(times):
         if seen and before - at > IDLE_MS:
