@@ -7,9 +7,12 @@ Must not: randomness, clocks, anything read from the world.
 import base64
 import hashlib
 import hmac
+import re
 
 _RFC4648 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _CROCKFORD = bytes.maketrans(_RFC4648, b"0123456789ABCDEFGHJKMNPQRSTVWXYZ")
+_GROUP = "[0-9A-HJKMNP-TV-Z]"
+_CODE = re.compile(f"({_GROUP}{{6}})-({_GROUP}{{6}})-({_GROUP}{{2}})")
 
 
 def _digest(size: int, *parts: str | bytes) -> bytes:
@@ -58,10 +61,32 @@ def decision_id(
 
 
 def coupon_code(secret: bytes, decision: str, action: str) -> str:
-    """A coupon's code: an HMAC of the decision and the action's name, 13 letters in two groups."""
-    mac = hmac.new(secret, f"{decision}:{action}".encode(), hashlib.sha256).digest()
-    text = _base32(mac)[:12]
-    return f"{text[:6]}-{text[6:]}"
+    """A coupon's code: an HMAC of the decision and the action's name, 14 letters in three groups.
+
+    The last two are an HMAC of the others: who guesses codes is told so before anything is read.
+    """
+    text = _base32(_mac(secret, f"{decision}:{action}"))[:12]
+    return f"{text[:6]}-{text[6:]}-{_sign(secret, text)}"
+
+
+def is_forged(secret: bytes, code: str) -> bool:
+    """Whether a code has the form of ours and is none; of any other form nothing is known.
+
+    >>> is_forged(b"s", coupon_code(b"s", "d", "coupon:SAVE")), is_forged(b"s", "FREE-100")
+    (False, False)
+    """
+    found = _CODE.fullmatch(code)
+    return found is not None and not hmac.compare_digest(
+        found[3], _sign(secret, found[1] + found[2])
+    )
+
+
+def _sign(secret: bytes, text: str) -> str:
+    return _base32(_mac(secret, f"code {text}"))[:2]
+
+
+def _mac(secret: bytes, text: str) -> bytes:
+    return hmac.new(secret, text.encode(), hashlib.sha256).digest()
 
 
 def share(*parts: str | bytes) -> float:

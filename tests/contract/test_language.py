@@ -421,6 +421,7 @@ def test_the_new_keys_say_what_is_wrong(parts: dict[str, str], why: str):
         ("offers/a.yaml", "offer: A\ncost: {shop: 60%, merchant: 30%}\n", "not to 90%"),
         ("offers/a.yaml", "offer: A\nreturns: {refund: yes}\n", "allowed are back, lost"),
         ("offers/a.yaml", "offer: A\ncodes: poll\n", "allowed are hmac"),
+        ("offers/a.yaml", "offer: A\ncodes: {pool: Ours!}\n", "a pool's name is like vip-codes"),
         ("shop.yaml", "closing_days: [2026-02-30]\n", "is not a date"),
         ("shop.yaml", "caps:\n  - {purpose: marketing}\n", "a cap needs `limit`"),
         ("shop.yaml", "exchange: {USD: much}\n", "is not what a currency is worth"),
@@ -430,6 +431,28 @@ def test_the_new_keys_say_what_is_wrong(parts: dict[str, str], why: str):
 def test_the_other_files_say_what_is_wrong(file: str, text: str, why: str):
     with pytest.raises(RuleErrors) as found:
         book_from_sources({file: text}, ALL)
+    assert why in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"do": "do:\n  - points: {add: 9, to: merchant}"}, "allowed are customer, referrer"),
+        (
+            {"do": "do:\n  - coupon: {offer: A, off: 9, valid: 1d, to: merchant}"},
+            "referrer, friend",
+        ),
+        ({"digest": "digest: 1 per ever"}, "a digest is at most 100 per a time"),
+        ({"digest": "digest: 101 per day"}, "a digest is at most 100 per a time"),
+        ({"digest": "digest: 1 per day", "when": "when: {request: home}"}, "there is no digest"),
+        ({"if": "if: digest.count > 1"}, "is open in the steps of a rule with `digest` only"),
+        ({"in_flight": "in_flight: stay"}, "allowed are finish, move"),
+    ],
+)
+def test_what_is_never_meant_is_refused(changed: dict[str, str], why: str):
+    text = "\n".join({**BASE, "rule": "rule: r", **changed}.values()) + "\n"
+    with pytest.raises(RuleErrors) as found:
+        book_from_sources({"campaigns/r.yaml": text}, ALL)
     assert why in str(found.value)
 
 
