@@ -171,7 +171,7 @@ class Learner:
 
     def __init__(self) -> None:
         self.examples = 0
-        self.last_loss = 0.0
+        self.last_loss = math.nan  # of the last example, nan for one that foretells nothing
         self._places: dict[str, _Place] = {}  # the one heard of last at the end
 
     def learn(self, example: Mapping[str, Any]) -> None:
@@ -191,6 +191,7 @@ class Learner:
         one = self._place(str(example["place"]), inputs.size, arm)
         if drawn:
             one.spent(arm, what, daily, at)
+            self.last_loss = math.nan
             return
         self.last_loss = one.learn(arms, arm, inputs, propensity, what)
         self.examples += 1
@@ -231,7 +232,7 @@ class Learner:
     def state(self) -> dict[str, Any]:
         """See `model.Learner`."""
         return {
-            "model": MODEL, "examples": self.examples, "last_loss": self.last_loss,
+            "model": MODEL, "examples": self.examples,
             "places": [[name, one.kept()] for name, one in self._places.items()],
         }  # fmt: skip
 
@@ -241,6 +242,6 @@ class Learner:
         if state.get("model") != MODEL:
             raise ValueError(f"model: expected {MODEL!r}, got {state.get('model')!r}")
         learner = cls()
-        learner.examples, learner.last_loss = int(state["examples"]), float(state["last_loss"])
+        learner.examples = int(state["examples"])
         learner._places = {name: _Place.of(one) for name, one in state["places"]}
         return learner
