@@ -102,15 +102,21 @@ def _tell(customer: Customer, one: Look, now: int, effects: Effects) -> None:
     for model, deadline in _deadlines(one):
         if deadline > now:
             continue
-        came = orders.last > one.opened
+        came = int(orders.last > one.opened)
         row: dict[str, Any] = {
-            "model": model, "id": f"{customer.cid}:{one.opened}:{model}", "cid": customer.cid,
-            "at": one.opened, "known": deadline, "features": unpack(one.inputs),
-            "label": int(came != (model == CHURN)),
+            "cid": customer.cid, "at": one.opened, "known": deadline, "label": came,
+            "features": unpack(one.inputs),
         }  # fmt: skip
-        if model == VALUE:
-            row["paid"] = max(0.0, major(orders.total - orders.refunded - one.net))
-        effects.examples.append(row)
+        if model == CHURN:
+            rows = [row | {"model": CHURN, "days": 0, "label": 1 - came}]
+        else:  # what is known of one horizon tells of the other
+            paid = max(0.0, major(orders.total - orders.refunded - one.net))
+            days = MONTH_DAYS if model == PURCHASE else QUARTER_DAYS
+            rows = [row | {"model": PURCHASE, "days": days}]
+            rows += [row | {"model": VALUE, "days": days, "paid": paid}]
+        for each in rows:
+            each["id"] = f"{customer.cid}:{one.opened}:{each['days']}"
+        effects.examples.extend(rows)
         one.told |= _BITS[model]
 
 

@@ -9,7 +9,12 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Final
 
-from simulator import learning_offers, learning_offers_known, learning_reviews
+from simulator import (
+    learning_offers,
+    learning_offers_known,
+    learning_propensity,
+    learning_reviews,
+)
 from simulator.learning_risk import risk
 from simulator.learning_section import Section
 from simulator.learning_uplift import uplift
@@ -17,6 +22,10 @@ from simulator.learning_uplift import uplift
 Report = Callable[[Path], Section | None]
 
 REPORTS: Final[dict[str, Report]] = {
+    "next_30_day_purchase": learning_propensity.next_30_day_purchase,
+    "next_90_day_purchase": learning_propensity.next_90_day_purchase,
+    "churn": learning_propensity.churn,
+    "value": learning_propensity.value,
     "policy": learning_offers.policy,
     "off_policy": learning_offers.off_policy,
     "simulator": learning_offers_known.known,

@@ -17,7 +17,6 @@ from features.models.purchase import sigmoid
 
 HALF_LIFE_EXAMPLES: Final = 1_200
 HALF_LIFE_MS: Final = 30 * DAY_MS
-PRIOR_VARIANCE: Final = 1.0
 VARIANCE_MAX: Final = 100.0  # of a weight that nothing has been said of for long
 LEAST: Final = 1e-4  # of the variance of one answer
 NOISE: Final = 1.0  # of an amount's logarithm
@@ -26,10 +25,10 @@ NOISE: Final = 1.0  # of an amount's logarithm
 class Recursion:
     """Weights, the first of them the bias, and how far each is known."""
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], begin: float = 0.0, prior: float = 1.0) -> None:
         self._names = ("bias", *names)
-        self._weights = np.zeros(len(self._names))
-        self._covariance = np.eye(len(self._names)) * PRIOR_VARIANCE
+        self._weights = np.array([0.0, *[begin] * len(names)])
+        self._covariance = np.eye(len(self._names)) * prior
         self._at = 0
 
     def line(self, inputs: Sequence[float]) -> float:

@@ -28,7 +28,6 @@ INPUTS: Final[tuple[str, ...]] = (
     "order_days",
     "days_since_first",
     "days_since_last",
-    "usual_gap",
     "overdue",
     "alive",
     "due",
@@ -46,7 +45,7 @@ _VIEWS: Final = FEATURES["windows.views_7d"].read
 _ITEMS: Final = FEATURES["cart.items"].read
 _LAYOUT: Final = struct.Struct(f"<{len(INPUTS)}e")
 _CEILING: Final = 60_000.0  # below the greatest number of two bytes
-_AMOUNT_LOG_MAX: Final = 30.0
+AMOUNT_LOG_MAX: Final = 30.0
 
 
 def vector(customer: Customer, now: int) -> list[float] | None:
@@ -66,7 +65,6 @@ def vector(customer: Customer, now: int) -> list[float] | None:
         math.log(rhythm.days),
         math.log1p(days(orders.first, now)),
         math.log1p(since),
-        math.log1p(gap),
         math.log1p(gaps),
         math.exp(-gaps),
         math.exp(-apart * apart / 2),
@@ -138,5 +136,5 @@ class Value(Chance):
 
     def value(self, inputs: Sequence[float]) -> float:
         """Never below 0."""
-        log = min(self._amount.at(inputs), _AMOUNT_LOG_MAX)
+        log = min(self._amount.at(inputs), AMOUNT_LOG_MAX)
         return self.score(inputs) * math.exp(log) * self._smear
