@@ -51,7 +51,7 @@ def id_of_thing(kind: str, event: Event, line: Mapping[str, Any]) -> str:
 
     `line` are the properties it is looked for in: the event's own, or those of one product.
     """
-    if kind in {"review", "complaint"}:
+    if kind in {"review", "complaint", "drift"}:
         return event.message_id
     if kind == "coupon":
         return str(line.get("code") or line.get("coupon_id") or line.get("coupon") or "")

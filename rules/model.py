@@ -79,7 +79,7 @@ PERIODS: Final = ("year", "month", "week", "day")
 ONCE_PER: Final = (
     *("customer", *PERIODS, "tick"),
     *("session", "visit", "cart", "order", "product", "coupon", "ticket", "review", "complaint"),
-    *("referral", "live", "lapse", "event"),
+    *("drift", "referral", "live", "lapse", "event"),
 )
 # 下单 is not 付款: these two names are one fact, and a rule that names either gets the first.
 PAID: Final = frozenset({"Order Completed", "Order Paid"})

@@ -183,6 +183,14 @@ _COMPLAINT_FIELDS: Final = {
     "hours": SubjectField("number", "within how many hours", told(SPIKED, "hours")),
     "examples": SubjectField("list", "what they say", told(SPIKED, "examples")),
 }
+DRIFTED: Final = "Model Drifted"
+_DRIFT_FIELDS: Final = {
+    "model": SubjectField("text", "which model", told(DRIFTED, "model")),
+    "metric": SubjectField("text", "what of it", told(DRIFTED, "metric")),
+    "before": SubjectField("number", "its mean before", told(DRIFTED, "before")),
+    "after": SubjectField("number", "its mean since", told(DRIFTED, "after")),
+    "examples": SubjectField("number", "how many it had learned", told(DRIFTED, "examples")),
+}
 REFERRED: Final = "Referral Sent|Referral Accepted"
 _REFERRAL_FIELDS: Final = {
     "code": SubjectField("text", "its code", told(REFERRED, "code"), "id"),
@@ -212,6 +220,7 @@ SUBJECTS: Final[Mapping[str, Subject]] = {
     "ticket": Subject("a service ticket", ("ticket_id",), _TICKET_FIELDS),
     "review": Subject("a review: the message that brought it", (), _REVIEW_FIELDS),
     "complaint": Subject("a spike of complaints at a merchant", (), _COMPLAINT_FIELDS),
+    "drift": Subject("a model that errs more", (), _DRIFT_FIELDS),
     "referral": Subject("a referral: its code and friend", ("code", "friend"), _REFERRAL_FIELDS),
     "live": Subject("a live room", ("live_id",), _LIVE_FIELDS),
     "lapse": Subject("a silence, with `inactive`"),
