@@ -49,6 +49,8 @@ CHECKED = {
     "limit: {customer: 1 per ever, referrer: 2 per day}\n"
     "do:\n  - coupon: {offer: SAVE, off: 20, over: 100, valid: 48h, to: referrer}\n"
     "  - emit: {event: Referral Rewarded, to: referrer}\n",
+    "tell-merchants": "when: {event: Complaint Spiked}\npurpose: service\nonce_per: complaint\n"
+    "do:\n  - tag: {add: [watched]}\n",
 }
 
 STANDING = {

@@ -16,6 +16,7 @@ PLAIN, ANONYMOUS, KNOWN = 6, 6, 4
 PRODUCTS = ("p1", "p2", "p3")
 REPEATED, LATE, BROKEN = 0.12, 0.05, 0.02
 ITEMS = 0.03
+COMPLAINTS = 0.1  # of what those do who are not plain
 ERASED = 0.02  # and of those who merge, in some seeds
 BROKEN_KINDS = (b"{not json", b"[]", b'{"type":"track"}')
 
@@ -145,6 +146,8 @@ class _Shop:
 
     def _any(self) -> dict[str, Any]:
         chance = self.random.random()
+        if chance < COMPLAINTS:
+            return _reviewed(self.random.choice(PRODUCTS))
         if chance < 0.6:
             return _viewed(self.random.choice(PRODUCTS))
         if chance < 0.85:
@@ -162,6 +165,11 @@ def _cheaper(product: str, price: int) -> dict[str, Any]:
 def _accepted(referrer: str, code: int) -> dict[str, Any]:
     told = {"code": f"r{code}", "referrer": referrer}
     return {"event": "Referral Accepted", "properties": told}
+
+
+def _reviewed(product: str) -> dict[str, Any]:
+    told = {"product_id": product, "merchant_id": "m", "rating": 1, "text": "破损"}
+    return {"event": "Product Reviewed", "properties": told}
 
 
 def _viewed(product: str) -> dict[str, Any]:
