@@ -14,6 +14,7 @@ from simulator import (
     learning_offers_known,
     learning_propensity,
     learning_reviews,
+    propensity_known,
 )
 from simulator.learning_risk import risk
 from simulator.learning_section import Section
@@ -26,6 +27,7 @@ REPORTS: Final[dict[str, Report]] = {
     "next_90_day_purchase": learning_propensity.next_90_day_purchase,
     "churn": learning_propensity.churn,
     "value": learning_propensity.value,
+    "known_chances": propensity_known.known,
     "policy": learning_offers.policy,
     "off_policy": learning_offers.off_policy,
     "simulator": learning_offers_known.known,

@@ -74,13 +74,13 @@ def replayed(file: Path, cuts: tuple[int, ...]) -> Replayed:
             by_customer[f"u:{event.user_id}"].append(event)
     found = Replayed([], {cut: [] for cut in cuts}, ends)
     for cid, events in by_customer.items():
-        _stream(cid, events, cuts, found)
+        stream(cid, events, cuts, found)
     found.examples.sort(key=lambda example: (example["known"], example["id"]))
     return found
 
 
-def _stream(cid: str, events: list[Event], cuts: Sequence[int], found: Replayed) -> None:
-    """One customer's records by the engine: nothing of his depends on any other's."""
+def stream(cid: str, events: list[Event], cuts: Sequence[int], found: Replayed) -> None:
+    """One customer's records by the engine, into `found`: nothing of his depends on another's."""
     settings = Settings(shard=0, shards=ONE_SHARD, secret=b"")
     customer = Customer.decode(cid, None, REGISTRY)
     effects, bought, number = Effects(), _bought(events), 0

@@ -7,7 +7,7 @@ given, the mean chance is from the share of yeses, each bin by its examples.
 
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any, Final, Self
 
 from features.models.one_pass import log_loss
@@ -74,7 +74,7 @@ class Progress:
         return found
 
 
-def area_under_curve(pairs: Sequence[tuple[int, float]] | deque[tuple[int, float]]) -> float:
+def area_under_curve(pairs: Collection[tuple[int, float]]) -> float:
     """How often a yes was given a greater chance than a no, a draw counting half.
 
     >>> area_under_curve([(1, 0.9), (0, 0.1), (1, 0.1)])
@@ -86,7 +86,7 @@ def area_under_curve(pairs: Sequence[tuple[int, float]] | deque[tuple[int, float
     return ahead / 2 / (len(noes) * len(yeses))
 
 
-def calibration_error(pairs: Sequence[tuple[int, float]] | deque[tuple[int, float]]) -> float:
+def calibration_error(pairs: Collection[tuple[float, float]]) -> float:
     """See the module.
 
     >>> calibration_error([(1, 0.75), (0, 0.75), (0, 0.0), (0, 0.0)])
