@@ -23,7 +23,7 @@ from typing import Any, Final
 from engine.effects import Moment
 from features import catalog
 from features.customer import Customer
-from features.models.recommend import MODEL, Scorer, taste
+from features.models.recommend import MODEL, Bought, Scorer, taste
 
 Found = Iterable[dict[str, Any]]
 
@@ -37,17 +37,23 @@ class Asked:
     now: int
     scorer: Scorer | None = None
     product: str = ""
+    category: str = ""  # of what is trending; "" for what he likes
+    bought: Bought = "learned"
 
 
 def recommended(
     customer: Customer, kind: str, many: int, now: int, moment: Moment, product: str = ""
 ) -> list[dict[str, Any]]:
     """Up to so many, each once; nothing when neither he nor the shop is known well enough."""
+    return listed(kind, Asked(customer, many, now, moment.models.get(MODEL), product))
+
+
+def listed(kind: str, asked: Asked) -> list[dict[str, Any]]:
+    """The same, as it is asked."""
     found: dict[str, dict[str, Any]] = {}
-    asked = Asked(customer, many, now, moment.models.get(MODEL), product)
     for item in KINDS[kind](asked):
         found.setdefault(str(item), item)
-    return list(found.values())[:many]
+    return list(found.values())[: asked.many]
 
 
 def _read(asked: Asked, feature: str) -> list[str]:
@@ -65,7 +71,8 @@ def _listed(feature: str, name: str = "product_id") -> Callable[[Asked], Found]:
 def _for_you(asked: Asked) -> Found:
     """Without a model what he wants most: in his cart, on his list, looked at last."""
     if asked.scorer is not None:
-        return _products(asked.scorer.for_you(taste(asked.customer, asked.now), asked.many))
+        his = taste(asked.customer, asked.now)
+        return _products(asked.scorer.for_you(his, asked.many, bought=asked.bought))
     return [one for kind in (_CART, _FAVOURITES, _VIEWED) for one in kind(asked)]
 
 
@@ -76,7 +83,7 @@ def _near(kind: str) -> Callable[[Asked], Found]:
         anchors = _anchors(asked)
         if asked.scorer is not None:
             his = taste(asked.customer, asked.now)
-            return _products(asked.scorer.near(kind, anchors, his, asked.many))
+            return _products(asked.scorer.near(kind, anchors, his, asked.many, bought=asked.bought))
         return _products(one for one in _read(asked, "products.recent") if one not in anchors)
 
     return read
@@ -98,7 +105,10 @@ def _anchors(asked: Asked) -> Sequence[str]:
 def _trending(asked: Asked) -> Found:
     if asked.scorer is None:
         return _VIEWED(asked)
-    return _products(asked.scorer.trending_for(taste(asked.customer, asked.now), asked.many))
+    his = taste(asked.customer, asked.now)
+    return _products(
+        asked.scorer.trending_for(his, asked.many, asked.category, bought=asked.bought)
+    )
 
 
 _CART: Final = _listed("cart.products")

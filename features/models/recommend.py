@@ -19,7 +19,7 @@ decides, not the shop.
 import base64
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from features.customer import Customer
 from features.fold import DAY_MS, HOUR_MS, short
 
 MODEL: Final = "recommend"
+Bought = Literal["learned", "never", "always"]  # whether who has a product is shown it
 REBUY_MIN: Final = 0.02  # of later orders: what is bought again less often is not shown to owners
 TASTE_HALF_LIFE_MS: Final = 60 * DAY_MS
 AGAIN_HALF_LIFE_MS: Final = 90 * DAY_MS
@@ -114,7 +115,7 @@ class Scorer:
         return place is not None and bool(self.categories[place] or self.brands[place])
 
     def for_you(
-        self, his: Taste, many: int, *, bought: str = "learned", diverse: bool = True
+        self, his: Taste, many: int, *, bought: Bought = "learned", diverse: bool = True
     ) -> list[str]:
         """The products worth most to him, the best first; what is lacking is what is trending.
 
@@ -129,7 +130,13 @@ class Scorer:
         return self._filled(found, his, many, barred, diverse=diverse)
 
     def near(
-        self, kind: str, anchors: Iterable[str], his: Taste, many: int, *, bought: str = "learned"
+        self,
+        kind: str,
+        anchors: Iterable[str],
+        his: Taste,
+        many: int,
+        *,
+        bought: Bought = "learned",
     ) -> list[str]:
         """What goes with the anchors (`together`) or in place of them (`similar`).
 
@@ -147,7 +154,7 @@ class Scorer:
         return found
 
     def trending_for(
-        self, his: Taste, many: int, category: str = "", *, bought: str = "learned"
+        self, his: Taste, many: int, category: str = "", *, bought: Bought = "learned"
     ) -> list[str]:
         """What is wanted most now: of a category, else of those he likes and then of all."""
         barred = self._barred(his, bought)
@@ -198,7 +205,7 @@ class Scorer:
         total *= 1.0 - self._returned
         return total
 
-    def _barred(self, his: Taste, bought: str) -> set[str]:
+    def _barred(self, his: Taste, bought: Bought) -> set[str]:
         """What is not to be shown to him: in his cart, given back, had enough of, out of stock."""
         barred = {*his.barred, *(self.names[place] for place in self._out)}
         if bought != "always":
