@@ -84,9 +84,9 @@ def risk(path: Path) -> Section | None:
         protocol=(
             f"{len(SEEDS)} seeds, {DAYS} days each; {PEOPLE} people of each kind of abuser, each "
             "as cautious as his seed says, among honest people of whom some love coupons, send "
-            "much back, share a tablet or buy what needs no parcel. Accounts that ordered are judged at "
-            "the end; auc, precision and recall are means over seeds. risk.anomaly knows no "
-            "answers: strange is not yet bad."
+            "much back, share a tablet or buy what needs no parcel. Accounts that ordered are "
+            "judged at the end; auc, precision and recall are means over seeds. risk.anomaly "
+            "knows no answers: strange is not yet bad."
         ),
         rows=rows,
         figures=figures,
