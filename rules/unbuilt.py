@@ -13,5 +13,4 @@ from typing import Final
 
 UNBUILT: Final = frozenset((
     *("shop.approval",),
-    "held.priority",
 ))  # fmt: skip

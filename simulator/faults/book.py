@@ -37,7 +37,8 @@ CHECKED = {
     "do:\n  - wait: 20m\n  - notify: {via: [push], template: cart_waiting}\n",
     "give-codes": "when: {event: [Order Completed, Order Paid]}\nonce_per: order\n"
     "do:\n  - coupon: {offer: POOLED, off: 5, over: 50, valid: 48h}\n",
-    "digest-adds": "when: {event: Product Added}\nonce_per: event\ndigest: 1 per 3h\n"
+    "digest-orders": "when: {event: [Order Completed, Order Paid]}\nonce_per: order\n"
+    "digest: 1 per 3h\n"
     "do:\n  - notify: {via: [push], template: still_looking}\n",
     "reach-holders": "when:\n  item: Product Price Changed\n  held_in: [cart, viewed, bought]\n"
     "  spread: 10m\n  if: event.price < 60\nonce_per: event\n"
