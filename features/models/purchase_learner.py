@@ -17,6 +17,7 @@ from features.models.purchase import INPUTS, MODEL
 RECENT_MAX: Final = 2000
 START_LOGIT: Final = -3.0  # before the first example: about 5 in 100 buy within a day
 LEARNING_RATE: Final = 0.1
+LEAST_OF_EACH: Final = 10
 LOSS_MIN: Final = 1e-12
 _RollingROCAUC: Final[Any] = metrics.RollingROCAUC  # River gives it no types
 
@@ -83,8 +84,8 @@ class Learner:
         return found
 
     def weights(self) -> dict[str, Any]:
-        """What Scorer reads; nothing before the first example."""
-        if not self.examples:
+        """What Scorer reads, once there are ten of either kind: the first day's are all yeses."""
+        if min(self.positives, self.examples - self.positives) < LEAST_OF_EACH:
             return {}
         return {
             "model": MODEL,
