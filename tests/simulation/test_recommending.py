@@ -7,12 +7,16 @@ import orjson
 from engine.effects import Moment, Settings
 from engine.records import MODEL as MODEL_RECORD
 from engine.redeeming import OURS
-from engine.requests import ASKED, propose
-from features.events import Event
+from engine.requests import ASKED, SHOWN, propose
+from engine.shards import partition
+from features.events import Event, encode, key, parse
 from features.models.recommend import MODEL, Scorer
 from features.models.recommend_learner import Learner
 from features.models.snapshot import pack
 from rules.load import book_from_sources
+from sinks.messages import messages_of
+from sinks.outbox import Entry, EntryId
+from sinks.rendering import rendered
 from tests.memory_engine import DAY, HOUR, MINUTE, START, MemoryEngine
 
 SECRET = b"secret-of-the-tests"
@@ -203,3 +207,46 @@ def test_a_page_about_a_product_is_shown_what_is_similar_to_it():
     )  # fmt: skip
     [row] = propose(MemoryEngine().customer("u:u"), "shelf", event, moment)
     assert row["actions"][0]["items"] == [{"product_id": "mate"}]
+
+
+async def test_what_a_page_has_shown_is_what_is_kept_whatever_would_be_chosen_now():
+    world = MemoryEngine({"campaigns/p.yaml": PAGE})
+    world.send(0, product_id="tea", userId="u")
+    await world.run()
+    book = book_from_sources({"campaigns/p.yaml": PAGE})
+    moment = Moment(Settings(0, 1, SECRET), book, START + HOUR, 0)
+    event = Event(
+        type="track", name=ASKED, message_id="r", at=START + HOUR, received_at=START + HOUR,
+        source=OURS, user_id="u", session_id="s", properties={"product_id": "pot"},
+    )  # fmt: skip
+    [row] = propose(world.customer("u:u"), "shelf", event, moment)
+    given = {name: row[name] for name in ("rule", "run", "step", "split", "arm", "decision_id")}
+    call = {
+        "type": "track", "event": SHOWN, "messageId": "s", "userId": "u", "timestamp": START + HOUR,
+        "properties": {**given, "subject": row["instance"], "items": ["tea", "cup"]},
+    }  # fmt: skip
+    told = parse(call, source=OURS, received_at=START + HOUR)
+    world.append(partition(key(told), world.shards), key(told), encode(told), START + HOUR)
+    await world.run()
+    [kept] = world.decisions()
+    assert kept["decision_id"] == row["decision_id"]
+    assert kept["actions"][0]["items"] == [{"product_id": "tea"}, {"product_id": "cup"}]
+
+
+async def test_a_message_names_what_was_recommended():
+    rule = RULE.format(name="for_you", once="event") + "  - notify: {via: [push], template: t}\n"
+    text = "{% for one in items %}[{{ one.product_id }}]{% endfor %}"
+    texts = {f"templates/t.{language}.push.j2": text for language in ("zh", "en")}
+    sources = {"campaigns/r.yaml": rule, **texts}
+    world = MemoryEngine(sources)
+    world.send(0, product_id="tea", userId="u")
+    world.send(1, product_id="pot", userId="u")
+    await world.run()
+    book = book_from_sources(sources)
+    messages = [
+        message
+        for shard in range(world.shards)
+        for name, body in world.store.shard(shard).outbox
+        for message in messages_of(Entry(shard, EntryId(0, 0), body))
+    ]
+    assert [rendered(one, book, "zh").text for one in messages] == ["[tea]", "[pot][tea]"]
