@@ -92,7 +92,7 @@ def come(turn: Turn, event: Event, *, by_holding: bool) -> None:
     ears = turn.book.ears(event.name)
     if ears is None:
         return
-    wake(turn, event.at)  # what was due before it comes before it
+    wake(turn, min(event.at, turn.moment.log_time))  # what was due before it comes before it
     if ears.told:
         tell(turn.customer, event, ears.told, turn.zone)
     for rule in ears.reached:

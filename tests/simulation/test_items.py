@@ -179,3 +179,19 @@ async def test_many_prices_change_at_once_and_share_commits():
     await settle(world, HOUR + MINUTE, ticks=3)
     assert len(world.decisions()) == 300
     assert not any(worker._state.rounds for worker in world.workers)
+
+
+async def test_an_items_event_from_a_clock_that_is_ahead_fires_nothing_before_its_time():
+    lapse = (
+        "rule: lapse\ntitle: t\nowner: o\nstatus: live\npurpose: service\n"
+        "when: {inactive: 2h}\nonce_per: lapse\ndo:\n  - task: {team: t, title: t}\n"
+    )
+    rules = {"campaigns/drop.yaml": DROP, "campaigns/lapse.yaml": lapse}
+    world = MemoryEngine(rules, shards=1, record=False)
+    world.send(0, "Product Added", product_id="p", cart_id="c", price=100, userId="u")
+    ahead = {"product_id": "p", "price": 1, "userId": "shop"}
+    world.send(3 * HOUR, "Product Price Changed", log_time=START + HOUR, **ahead)
+    await settle(world, HOUR)
+    assert "lapse" not in {row["rule"] for row in world.decisions()}
+    await settle(world, 2 * HOUR)
+    assert "lapse" in {row["rule"] for row in world.decisions()}
