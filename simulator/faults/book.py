@@ -69,6 +69,11 @@ STANDING = {
     "campaigns/stand-cool.yaml": f"rule: stand-cool\n{HEAD}"
     "when: {leaves: keen}\nonce_per: tick\n"
     "do:\n  - notify: {via: [push], template: hello}\n",
+    "campaigns/draw-offers.yaml": f"rule: draw-offers\n{HEAD}"
+    "when: {event: Product Added}\nonce_per: cart\npurpose: service\n"
+    "do:\n  - bandit:\n      within: 3h\n      arms:\n"
+    "        - {name: words, do: [{notify: {via: [push], template: hello}}]}\n"
+    "        - {name: nothing, do: []}\n",
     "campaigns/stand-level.yaml": f"rule: stand-level\n{HEAD}"
     "when:\n  crosses: cart.value\n  above: 200\n  back: 100\nonce_per: tick\n"
     "do:\n  - notify: {via: [push], template: hello}\n",
