@@ -3,8 +3,8 @@
     python -m simulator.benches.backtest EVENTS
 
 Must live here: the pairing, and the process that backtests. Both decide the made-up shop's events
-by the shipped rules from records that are there already, an hour of them and then a tick, and are
-timed from inside, in CPU, so that what else runs on the machine does not count.
+by the same rules, the benches' four, from records that are there already, an hour of them and then
+a tick, and are timed from inside, in CPU, so that what else runs on the machine does not count.
 """
 
 import asyncio
@@ -18,10 +18,18 @@ from typing import Any, Final
 from rich.console import Console
 
 from engine.records import TICK, Append
-from rules.load import load_book
+from rules.load import book_from_sources
 from simulator.backtest import SHARDS, backtest
 from simulator.backtest_history import Past
-from simulator.benches.parts import RULES_FOLDER, fill, last_line, made_up, median, place, program
+from simulator.benches.parts import (
+    fill,
+    four_rules,
+    last_line,
+    made_up,
+    median,
+    place,
+    program,
+)
 
 EVENTS: Final = 60_000
 ROUNDS: Final = 3
@@ -96,7 +104,7 @@ def _in_order(records: Sequence[Append]) -> list[Append]:
 def main() -> None:
     """Backtest so many events, and say what one cost."""
     records = _in_order(made_up(int(sys.argv[1])))
-    book = load_book(RULES_FOLDER)
+    book = book_from_sources(four_rules())
     began = time.process_time()
     found = backtest(Records(records), book, window_ms=WEEK)
     used = time.process_time() - began
