@@ -156,6 +156,26 @@ async def test_rules_recommend_by_the_model_in_force():
     assert set(found["for_you"]) <= {"pot", "cup", "mate", "tea"}
 
 
+async def test_who_has_a_product_sees_it_as_the_rule_says():
+    found = {}
+    for bought in ("learned", "never", "always"):
+        text = RULE.format(name="for_you", once="event").replace("n: 2", f"n: 9, bought: {bought}")
+        world = MemoryEngine({"campaigns/r.yaml": text})
+        for n in range(30):  # tea again and again, the pot once
+            order(world, f"b{n}", 1, "tea", "pot", at=n)
+            order(world, f"b{n}", 2, "tea", "cup", at=MINUTE + n)
+            for more in range(3, 6):
+                order(world, f"b{n}", more, "tea", at=more * MINUTE + n)
+        await world.run()
+        publish(world, learned(world), HOUR)
+        world.send(2 * HOUR, product_id="x", userId="b1")
+        await world.run()
+        found |= {bought: chosen(world, "u:b1").get("for_you", [])}
+    assert found["learned"] == ["tea"]
+    assert found["never"] == []
+    assert set(found["always"]) == {"tea", "pot", "cup"}
+
+
 async def test_before_there_is_a_model_he_sees_what_he_looked_at():
     world = shop(once="event")
     world.send(0, product_id="p1", userId="u")
