@@ -46,6 +46,13 @@ class Slice(msgspec.Struct, array_like=True):
     codes: list[str] = []  # of a pool: what is left, sealed; see pools.py
 
 
+def forget(slices: dict[str, Slice], erased: set[str]) -> None:
+    """Who was erased is not named as the one who last spent."""
+    for held in slices.values():
+        if held.won[2] in erased:
+            held.won = (0, "", "", 0)
+
+
 class Ledger(msgspec.Struct, array_like=True):
     """Granted and not given back, by bucket; up to `closed` nothing more is granted."""
 
