@@ -74,6 +74,10 @@ STANDING = {
     "do:\n  - bandit:\n      within: 3h\n      arms:\n"
     "        - {name: words, do: [{notify: {via: [push], template: hello}}]}\n"
     "        - {name: nothing, do: []}\n",
+    "campaigns/read-scores.yaml": f"rule: read-scores\n{HEAD}"
+    "when: {event: Product Added}\nonce_per: event\npurpose: service\n"
+    "if: purchase.chance_24h >= 0 or not has(purchase.chance_24h)\n"
+    "do:\n  - tag: {add: [scored]}\n",
     "campaigns/stand-level.yaml": f"rule: stand-level\n{HEAD}"
     "when:\n  crosses: cart.value\n  above: 200\n  back: 100\nonce_per: tick\n"
     "do:\n  - notify: {via: [push], template: hello}\n",
