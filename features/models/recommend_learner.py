@@ -64,6 +64,7 @@ class Learner(Tables):
         self._categories = Heavy(CATEGORIES_MAX)
         self._made: dict[str, Any] = {}
         self._made_at = 0
+        self._stock_told = False
 
     def learn(self, example: Mapping[str, Any]) -> None:
         """See `model.Learner`."""
@@ -207,9 +208,10 @@ class Learner(Tables):
         item = self._item(str(example["item"]), at)
         if "stock" in example:
             item.out = not int(example["stock"]) > 0
+            self._stock_told = True
         if example.get("launched"):
             item.launched, item.out = at, False
-        self._made_at = -1  # who cannot be had is not to be shown for long
+            self._made_at = -1  # it is in no table yet
 
     def _try(self, basket: Sequence[str], had: Sequence[str], days: Sequence[float]) -> None:
         """Whether a list of 20 from what is known so far has something of the order."""
@@ -249,12 +251,18 @@ class Learner(Tables):
         }
 
     def weights(self) -> dict[str, Any]:
-        """What Scorer reads; made anew once enough was learned or a product's own event came."""
+        """What Scorer reads; made anew once enough was learned, or a product is launched.
+
+        What is out of stock is as of now: what cannot be had is not to be shown for long.
+        """
         if not self.items:
             return {}
         fresh = self.examples - self._made_at
         if not self._made or self._made_at < 0 or fresh >= max(AGAIN_FEWER, self.examples // 50):
             self._made, self._made_at = self.made(), self.examples
+        elif self._stock_told:
+            self._made = {**self._made, "out": self.out_of(self._made["names"])}
+        self._stock_told = False
         return self._made
 
     def state(self) -> dict[str, Any]:

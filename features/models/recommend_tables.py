@@ -73,6 +73,11 @@ class Tables:
         mean = self.again / self.chances if self.chances else 0.0
         return (item.again + PRIOR * mean) / (item.chances + PRIOR)
 
+    def out_of(self, names: Iterable[str]) -> list[int]:
+        """The places of those names that are out of stock."""
+        items = self.items
+        return [at for at, name in enumerate(names) if name in items and items[name].out]
+
     def made(self) -> dict[str, Any]:
         """What Scorer reads, as plain JSON."""
         items = list(self.items.values())
@@ -103,7 +108,7 @@ class Tables:
             "returned": pack(
                 [min(0.9, item.returned / (item.sold + 10.0)) for item in items], "<f4"
             ),
-            "out": [at for at, item in enumerate(items) if item.out],
+            "out": self.out_of(place),
             "new": new[-NEW_MAX:],
             "trending": trending,
             "near": _rows(

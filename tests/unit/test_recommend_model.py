@@ -104,7 +104,9 @@ def test_out_of_stock_until_there_is_again():
     learner.learn({**news, "stock": 0})
     assert scorer(learner).for_you(likes("a"), 9) == ["a"]
     assert scorer(learner).ranked(likes("a"), ["b", "zzz", "a"])[-1][0] == "b"
+    tables = learner.weights()["near"]
     learner.learn({**news, "stock": 3})
+    assert learner.weights()["near"] is tables  # a word on stock makes no tables anew
     assert scorer(learner).for_you(likes("a"), 1) == ["b"]
 
 
