@@ -260,8 +260,7 @@ class Engine:
         )
         for number, key, value, hint in appends:
             time = hint if 0 < hint <= now else now
-            if time > times[number]:
-                times[number] = time
+            times[number] = max(times[number], time)
             batch = batches.get(number)
             if batch is None:
                 batch = batches[number] = []
