@@ -156,7 +156,9 @@ class _Load:
                 inside = near_by.about(rule.once_per)
                 inside = inside.digesting() if rule.digest else inside
                 laid = self._names(rule, templates, inside.scope)
-                rules[rule.name] = replace(rule, laid=rule.laid | laid | laid_over((own.pauses, own.risk)))
+                rules[rule.name] = replace(
+                    rule, laid=rule.laid | laid | laid_over((own.pauses, own.risk))
+                )
         self.errors += without_ceiling(rules, offers, own)
         if self.errors:
             raise RuleErrors(self.errors)
