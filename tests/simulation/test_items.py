@@ -2,6 +2,7 @@
 
 import pytest
 
+from engine import items
 from tests.memory_engine import DAY, HOUR, MINUTE, START, MemoryEngine
 
 DROP = """
@@ -195,3 +196,26 @@ async def test_an_items_event_from_a_clock_that_is_ahead_fires_nothing_before_it
     assert "lapse" not in {row["rule"] for row in world.decisions()}
     await settle(world, 2 * HOUR)
     assert "lapse" in {row["rule"] for row in world.decisions()}
+
+
+async def test_of_too_many_rounds_a_later_word_replaces_an_earlier_and_others_are_told_of(
+    monkeypatch,
+):
+    monkeypatch.setattr(items, "WAITING_MAX", 3)
+    world = MemoryEngine(about(once=("once_per: product", "once_per: event")), shards=1)
+    for n in range(4):
+        what = {"product_id": f"p{n}", "price": 100, "quantity": 1}
+        world.send(n, "Product Added", userId=f"u{n}", **what)
+    world.tick(10)  # the round of the new rules
+    for n, price in ((0, 9), (1, 8), (2, 7), (1, 6), (3, 5)):
+        told = {"product_id": f"p{n}", "price": price}
+        world.send(MINUTE + price, "Product Price Changed", userId="shop", **told)
+    await world.run()
+    world.tick(HOUR)
+    await world.run()
+    assert sorted((row["cid"], row["at"] - START - MINUTE) for row in world.decisions()) == [
+        ("u:u0", 9), ("u:u1", 6), ("u:u2", 7),
+    ]  # fmt: skip
+    (aside,) = world.gathered("quarantine")
+    assert (aside["reason"], '"p3"' in aside["body"]) == ("too_many_rounds", True)
+    assert world.counts()["quarantined"] == 0
