@@ -28,9 +28,12 @@ IDS = {
     "outcomes": "decision_id, action, fact, ref",
     "coupon_ledger": "coupon_id, seq",
     "order_facts": "order_id, fact, line",
+    "points_ledger": "cid, entry_id",
+    "segment_moves": "segment, at, cid, seq",
     "identities": "alias",
     "quarantine": "quarantine_id",
 }
+LEDGERS = ("points_ledger", "segment_moves")  # as commits tell them, row by row
 TOLD_MOST = 10
 
 Outboxes = list[list[dict[str, Any]]]  # of each shard, its entries in order
@@ -60,6 +63,7 @@ class Audit:
         for table, ids in IDS.items():
             self._one_content(client, table, ids)
         self._events(client)
+        self._balances(client)
         found = repr((sorted(self._acts(client)), sorted(self._coupons(client))))
         self.fingerprint = blake2b(found.encode(), digest_size=8).hexdigest()
         (junk,) = _column(client, "SELECT uniqExact(quarantine_id) FROM quarantine")
@@ -84,6 +88,25 @@ class Audit:
                        for one in found.keys() & wanted.keys()
                        if found[one] != wanted[one]]  # fmt: skip
         self.figures["events"] = len(wanted)
+
+    def _balances(self, client: Client) -> None:
+        """Points by customer, and who is in which segment: a sum shows any repeat."""
+        sql = """SELECT cid, sum(points) FROM (SELECT DISTINCT cid, entry_id, points
+                 FROM points_ledger) GROUP BY cid"""
+        points = {cid: int(many) for cid, many in client.query(sql).result_rows}
+        for cid in sorted({*points, *self.expected.points}):
+            self._number(f"points of {cid}", points.get(cid, 0), self.expected.points.get(cid, 0))
+        sql = """SELECT segment, cid, sum(move), count() FROM (SELECT DISTINCT segment, at, cid,
+                 seq, move FROM segment_moves) GROUP BY segment, cid"""
+        rows = client.query(sql).result_rows
+        moved = {(segment, cid): (int(sum_), int(count)) for segment, cid, sum_, count in rows}
+        for one in sorted({*moved, *self.expected.moves}):
+            wanted = int(one in self.expected.moves)
+            inside, times = moved.get(one, (0, 0))
+            self._number(f"in segment {one}", inside, wanted)
+            self._number(f"moves of {one}", times, wanted)
+        self.figures["points"] = sum(points.values())
+        self.figures["moves"] = len(moved)
 
     def _acts(self, client: Client) -> list[Any]:
         sql = "SELECT DISTINCT rule, cid, instance, decision_id FROM decisions WHERE result = 'act'"
@@ -155,6 +178,18 @@ class Audit:
         late = {_text(name) for name, shard, offset in rows if offset >= first[shard]}
         self.lost += [f"row of decision {one}" for one in sorted(committed - known)]
         self.wrong += [f"decision {one} was never committed" for one in sorted(late - committed)]
+        for table in LEDGERS:
+            self._carried(table, outboxes, client)
+
+    def _carried(self, table: str, outboxes: Outboxes, client: Client) -> None:
+        """Every row of a ledger that was committed is there."""
+        names = [name.strip() for name in IDS[table].split(",") if name.strip() != "at"]
+        facts = (row for entries in outboxes for entry in entries
+                 for row in entry.get("facts", {}).get(table, ()))  # fmt: skip
+        wanted = {tuple(row[name] for name in names) for row in facts}
+        sql = f"SELECT DISTINCT {', '.join(names)} FROM {table}"  # noqa: S608 - names of our own
+        missing = wanted - {tuple(row) for row in client.query(sql).result_rows}
+        self.lost += [f"row of {table} {one}" for one in sorted(missing)]
 
     def counted(self, processed: int) -> None:
         """What the shards counted: a figure that is summed shows what an id would hide."""

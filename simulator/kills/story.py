@@ -7,7 +7,8 @@ one before was acknowledged. Times are the wall's.
     glancer   looks twice, each look sent twice: nothing may come of it
     looker    looks three times, one look sent twice: one message
     leaver    leaves a full cart: one coupon and one message, after a wait
-    buyer     pays what is in the cart, in one breath: one welcome coupon, and no rescue
+    buyer     pays what is in the cart, in one breath: one welcome coupon, and no rescue; earns
+              points, told twice, and is in the segment of those who paid
     visitor   looks, says who he is, looks again as both: counts go on across the merge, by letters
     junk      sends what cannot be read: one row of quarantine
 """
@@ -31,6 +32,8 @@ languages: [zh, en]
 holdout: {marketing: 0%, everything: 0%}
 consent: opt-out
 """
+PAYING, POINTS = "paying", 30
+SEGMENT = f"segment: {PAYING}\nif: orders.count >= 1\n"
 OFFER = "offer: GIFT\ntitle: A gift\noff: 10\nvalid: 72h\n"
 RULES = {
     THIRD_LOOK: """when: {event: Product Viewed, count: 3, within: 24h}
@@ -62,6 +65,8 @@ def write_rules(folder: Path, wait_seconds: int) -> None:
     """The rule files of a run; nobody is held out, so that every outcome is certain."""
     (folder / "campaigns").mkdir(parents=True)
     (folder / "offers").mkdir()
+    (folder / "segments").mkdir()
+    (folder / "segments" / f"{PAYING}.yaml").write_text(SEGMENT)
     (folder / "shop.yaml").write_text(SHOP)
     (folder / "offers" / "GIFT.yaml").write_text(OFFER)
     for name, text in RULES.items():
@@ -93,6 +98,8 @@ class Expected:
     events: dict[str, str] = field(default_factory=dict)  # message id -> customer as it came in
     acts: set[Act] = field(default_factory=set)
     coupons: set[tuple[str, str]] = field(default_factory=set)  # rule, customer
+    points: dict[str, int] = field(default_factory=dict)  # customer -> his balance
+    moves: set[tuple[str, str]] = field(default_factory=set)  # segment, who came in
     junk: int = 0
 
 
@@ -205,8 +212,12 @@ class Stories:
 
     def _buyer(self, who: str) -> Iterator[Step]:
         paid = self._track({"userId": who}, "Order Paid", order_id=f"o{who}", total=260)
-        yield Step([self._added(who), paid], self._pause())
+        earned = self._track({"userId": who}, "Points Earned", points=POINTS)
+        yield Step([self._added(who), paid, earned], self._pause())
+        yield Step([earned], self._pause())
         self._act(WELCOME, f"u:{who}")
+        self.expected.points[f"u:{who}"] = POINTS
+        self.expected.moves.add((PAYING, f"u:{who}"))
 
     def _added(self, who: str) -> Item:
         return self._track(

@@ -14,7 +14,7 @@ from simulator.kills.audit import Audit
 from simulator.kills.proxy import Proxy
 from simulator.kills.receiver import Receiver
 from simulator.kills.run import Plan, run
-from simulator.kills.story import RESCUE, THIRD_LOOK, WELCOME, Expected
+from simulator.kills.story import PAYING, RESCUE, THIRD_LOOK, WELCOME, Expected
 from sinks.clickhouse import connect, insert, migrate
 
 NOW = 1_780_000_000_000
@@ -78,6 +78,15 @@ def event(message, cid="u:1", **more):
             "source": "kills", "received_at": NOW, "log_time": NOW, "shard": 0, **more}  # fmt: skip
 
 
+def points(entry, many=30, cid="u:1", **more):
+    return {"cid": cid, "entry_id": entry, "at": NOW, "fact": "earned", "points": many, "lot": entry,
+            **more}  # fmt: skip
+
+
+def move(number, cid="u:1", by=1):
+    return {"segment": PAYING, "at": NOW, "cid": cid, "seq": number, "move": by}
+
+
 def coupon(code, cid="u:2", **more):
     return {"coupon_id": code, "seq": 0, "fact": "issued", "at": NOW, "cid": cid,
             "decision_id": f"{2:026d}", "rule": RESCUE, "expires_at": NOW, **more}  # fmt: skip
@@ -91,10 +100,14 @@ def sound(clickhouse):
     insert(clickhouse, "events", [event("m1"), event("m2")])
     insert(clickhouse, "decisions", [decision(1), decision(2, RESCUE, "u:2", instance="")])
     insert(clickhouse, "coupon_ledger", [coupon("A")])
+    insert(clickhouse, "points_ledger", [points("e1"), points("e1")])
+    insert(clickhouse, "segment_moves", [move(1)])
     expected = Expected(
         events={"m1": "u:1", "m2": "u:1"},
         acts={(THIRD_LOOK, "u:1", "p1"), (RESCUE, "u:2", "")},
         coupons={(RESCUE, "u:2")},
+        points={"u:1": 30},
+        moves={(PAYING, "u:1")},
     )
     yield clickhouse, expected
     clickhouse.command("SYSTEM START MERGES")
@@ -123,6 +136,10 @@ def test_the_audit_finds_nothing_where_nothing_is_wrong_a_repeat_included(sound)
         ("decisions", decision(1, propensity=0.5), "duplicated", "2 contents"),
         ("decisions", decision(4, WELCOME, "u:9"), "wrong", "no cause"),
         ("coupon_ledger", coupon("B"), "duplicated", "coupon ('rescue'"),
+        ("points_ledger", points("e2"), "duplicated", "points of u:1: 60, not 30"),
+        ("points_ledger", points("e1", lot="other"), "duplicated", "2 contents"),
+        ("segment_moves", move(2), "duplicated", "in segment ('paying', 'u:1'): 2, not 1"),
+        ("segment_moves", move(2, "u:9"), "duplicated", "in segment ('paying', 'u:9')"),
         (
             "quarantine",
             {"quarantine_id": "q", "at": NOW, "reason": "bad"},
@@ -142,10 +159,12 @@ def test_the_audit_finds_what_is_missing_and_what_was_not_sent_on(sound):
     expected.acts.add((WELCOME, "u:3", ""))
     expected.coupons.add((WELCOME, "u:3"))
     expected.junk = 1
+    expected.points["u:7"] = 30
+    expected.moves.add((PAYING, "u:7"))
     audit = audited(sound)
     audit.messages(Receiver(), clickhouse, 0)
     told = "\n".join(audit.lost)
-    for words in ("event m9", "decision ('welcome'", "coupon ('welcome'", "rows of quarantine",
+    for words in ("event m9", "decision ('welcome'", "coupon ('welcome'", "rows of quarantine", "points of u:7", "moves of ('paying', 'u:7')",
                   "message of decision", "row of what was sent"):  # fmt: skip
         assert words in told
 
@@ -164,6 +183,11 @@ def test_the_audit_finds_a_commit_out_of_its_order_and_a_decision_without_one(so
     assert f"decision {2:026d} was never committed" in audit.wrong[-1]
     audit.outboxes([[first, second, {"from": 3, "to": 4, "decisions": [decision(8)]}]], clickhouse)
     assert audit.lost == [f"row of decision {8:026d}"]
+    facts = {"points_ledger": [points("e1"), points("e9")], "segment_moves": [move(7)]}
+    audit.outboxes([[first, second, {"from": 3, "to": 4, "facts": facts}]], clickhouse)
+    assert audit.lost[1:] == [
+        "row of points_ledger ('u:1', 'e9')", f"row of segment_moves ('{PAYING}', 'u:1', 7)",
+    ]  # fmt: skip
     audit.counted(3)
     assert audit.duplicated == ["events processed: 3, not 2"]
 
