@@ -16,12 +16,15 @@ from rules.model import Rule
 
 IDS: Final = {"product_id": "product", "cart_id": "cart", "order_id": "order"}
 PERIODS: Final = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
+THINGS: Final = frozenset(("product", "order", "ticket", "live"))  # an event names by `<kind>_id`
 SUBJECTS_MAX: Final = 50
 
 
 def subject_of(rule: Rule, customer: Customer, event: Event, timezone: str) -> str | None:
     """The id of what the rule acts once for; None when the event does not carry it."""
     kind, properties = rule.once_per, event.properties
+    if kind in THINGS:
+        return id_of_thing(kind, event, properties) or None
     if kind == "customer":
         return "customer"
     if kind == "week" or kind in PERIODS:
@@ -51,6 +54,8 @@ def id_of_thing(kind: str, event: Event, line: Mapping[str, Any]) -> str:
 
     `line` are the properties it is looked for in: the event's own, or those of one product.
     """
+    if kind in THINGS:
+        return str(line.get(f"{kind}_id") or "")
     if kind == "review":
         return event.message_id
     if kind == "coupon":
