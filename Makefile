@@ -29,7 +29,7 @@ up: $(STAMP)  ## a whole shop on this machine, live in the terminal (UP="--for 3
 	@exec $(BIN)/laike up $(UP)
 
 test: $(STAMP) $(VENV)/.sdk  ## every test (TESTS="tests/unit -k cart" for some)
-	@$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
 
 # The Segment SDKs that tests/sdk drives; without Node those tests are skipped with their reason.
 $(VENV)/.sdk: $(STAMP) $(wildcard $(SDK)/package-lock.json)

@@ -8,6 +8,7 @@ whoever reads the customer and finds it there knows that it is decided, and how.
 import asyncio
 import hashlib
 import hmac
+import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
@@ -28,6 +29,7 @@ from engine.settings import Settings
 from engine.shards import partition
 from engine.store import Position, ShardState
 from engine.stores.redis import keys as keys_of
+from engine.versions import MADE, NO_MODEL, Models
 from features import events
 from features.customer import Customer
 from features.values import BadEvent
@@ -35,6 +37,7 @@ from features.values import BadEvent
 WAIT_SECONDS: Final = 0.3
 LOOK_SECONDS, LOOK_SECONDS_MAX = 0.003, 0.02
 ID_MAX: Final = 202  # an id and its prefix
+log = logging.getLogger(__name__)
 _STATE: Final = msgspec.msgpack.Decoder(ShardState)
 
 
@@ -94,9 +97,21 @@ class Asking:
         return Looked(customer, blob, shard, stands, offset)
 
     async def body(self, kind: str, digest: str) -> bytes | None:
-        """What is kept under its hash: a rule book."""
+        """What is kept under its hash: a rule book, a model."""
         found: bytes | None = await self._redis.get(f"laike:{kind}:{digest}")
         return found
+
+    async def models(self, digest: str) -> Models:
+        """The scorers of a version; none where they cannot be had: a score is missing then."""
+        if not digest:
+            return {}
+        try:
+            return await MADE.of(
+                digest, self.settings.secret, lambda name: self.body("model", name)
+            )
+        except NO_MODEL as error:
+            log.warning("model %s refused: %s", digest[:12], error)
+            return {}
 
     def name(self, call: str, key: str, about: str) -> str:
         """The name of a call: its own; with an Idempotency-Key the same for the same call again."""

@@ -17,8 +17,11 @@ import typer
 from api import (
     cli_access,
     cli_approval,
+    cli_coupons,
     cli_kill,
+    cli_learn,
     cli_preview,
+    cli_rejected,
     cli_rights,
     cli_rules_tools,
     cli_sources,
@@ -38,16 +41,17 @@ app = typer.Typer(
     context_settings=HELP,
 )
 rules_app = typer.Typer(no_args_is_help=True, help="The marketers' rule files.")
-quarantine_app = typer.Typer(no_args_is_help=True, help="What was rejected, and why.")
 app.add_typer(rules_app, name="rules")
-app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(cli_rejected.quarantine, name="quarantine")
 app.add_typer(cli_access.users, name="users")
 app.add_typer(cli_access.tokens, name="tokens")
 app.add_typer(cli_sources.sources, name="sources")
 app.add_typer(cli_rights.rights)
 app.add_typer(cli_kill.kill)
 app.add_typer(cli_rights.keys, name="keys")
+app.add_typer(cli_learn.learn, name="learn")
 app.add_typer(cli_approval.audit, name="audit")
+app.add_typer(cli_coupons.coupons, name="coupons")
 rules_app.registered_commands += cli_approval.rules.registered_commands
 rules_app.registered_commands += cli_rules_tools.rules.registered_commands
 rules_app.registered_commands += cli_preview.rules.registered_commands
@@ -309,59 +313,6 @@ def rules_test(
     from api.cli_rules import test
 
     raise typer.Exit(test(rules, rule or [], as_json))
-
-
-@quarantine_app.command("list")
-def quarantine_list(
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 50,
-    reason: Annotated[str | None, typer.Option(help="Only those with this reason.")] = None,
-    data: DataOption = HERE,
-    as_json: JsonOption = False,
-) -> None:
-    """List what was rejected, and why.
-
-    Example: laike quarantine list --reason bad_number
-    """
-    from api.cli_quarantine import list_rejected
-
-    raise typer.Exit(list_rejected(data, limit, reason, as_json))
-
-
-@quarantine_app.command("show")
-def quarantine_show(
-    quarantine_id: Annotated[str, typer.Argument(help="As `list` gives it.")],
-    data: DataOption = HERE,
-    as_json: JsonOption = False,
-) -> None:
-    """Show one rejected event whole.
-
-    Example: laike quarantine show 01JD3V
-    """
-    from api.cli_quarantine import show_rejected
-
-    raise typer.Exit(show_rejected(data, quarantine_id, as_json))
-
-
-@quarantine_app.command("retry")
-def quarantine_retry(
-    ids: Annotated[list[str] | None, typer.Argument(help="As `list` gives them.")] = None,
-    reason: Annotated[str | None, typer.Option(help="All with this reason.")] = None,
-    everything: Annotated[
-        bool, typer.Option("--all", help="All that did not go back yet.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would.")] = False,
-    data: DataOption = HERE,
-    as_json: JsonOption = False,
-) -> None:
-    """Put rejected events back into the log, by today's rules; what is still bad stays.
-
-    Example: laike quarantine retry --reason bad_number --dry-run
-    """
-    from api.cli_quarantine import retry_rejected
-
-    if sum([bool(ids), reason is not None, everything]) != 1:
-        raise typer.BadParameter("name ids, or a --reason, or --all", param_hint="ids")
-    raise typer.Exit(retry_rejected(data, ids or [], reason, dry_run=dry_run, as_json=as_json))
 
 
 def _console(as_json: bool) -> "Console":

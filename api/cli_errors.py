@@ -40,6 +40,7 @@ FAILED: dict[str, tuple[str, ...]] = {
 MISUSED: dict[str, tuple[str, ...]] = {
     "engine.settings": ("SettingsError",),
     "simulator.bench": ("UnknownBench",),
+    "simulator.policies": ("BadPolicy",),
 }
 
 

@@ -7,7 +7,7 @@ import asyncio
 import functools
 import logging
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from importlib import import_module
 from typing import Any
@@ -22,6 +22,7 @@ from api.up_rules import Rules, begin_logs
 from engine import telling
 from engine.ending import end
 from engine.logs import open_log
+from engine.records import Append
 from engine.settings import Settings
 from sinks.clickhouse import connect, insert, migrate
 from sinks.erase_tables import restore_tombstones
@@ -101,9 +102,21 @@ async def learner_of(settings: Settings, stop: Stop) -> None:
     async with AsyncExitStack() as held:
         redis = Redis.from_url(settings.redis)
         held.push_async_callback(redis.aclose)
+
+        async def tell(records: Sequence[Append]) -> None:
+            """A drift is rare: the log is opened for it."""
+            record = settings.clock == "record"
+            log = open_log(settings.log, redis=redis, shards=settings.shards, record=record)
+            try:
+                await log.append(records)
+            finally:
+                await log.close()
+
         # River takes a second to load: beside the door, not before it opens
         learning = await asyncio.to_thread(import_module, "engine.learner")
-        await learning.LearnerTask(redis, settings.shards, settings.secret, publish).run(stop)
+        await learning.LearnerTask(redis, settings.shards, settings.secret, publish, tell=tell).run(
+            stop
+        )
 
 
 def _write(settings: Settings, rows: list[dict[str, Any]]) -> None:

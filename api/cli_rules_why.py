@@ -31,6 +31,7 @@ from engine.store import ShardState
 from engine.stores.redis import keys as keys_of
 from engine.switches import read as read_killed
 from engine.turn import Turn
+from engine.versions import MADE, NO_MODEL, Models
 from engine.why import Why, clock, reason_in_words
 from engine.why import why as ask
 from rules.book import Book
@@ -73,6 +74,20 @@ async def _person(settings: Settings, cid: str) -> Person:
         return await person(store, settings.shards, cid)
 
 
+async def _models(settings: Settings, digest: str) -> Models:
+    """The scorers in force; none where they cannot be had."""
+    async with Redis.from_url(settings.redis) as store:
+
+        async def fetch(name: str) -> bytes | None:
+            found: Any = await store.get(f"laike:model:{name}")
+            return bytes(found) if found else None
+
+        try:
+            return await MADE.of(digest, settings.secret, fetch) if digest else {}
+        except NO_MODEL:
+            return {}
+
+
 def _turn(store: redis.Redis, settings: Settings, book: Book, whom: Person) -> Turn:
     """The customer's turn, as the shard that owns him would give it."""
     shard = partition(whom.customer.cid.encode(), settings.shards)
@@ -83,7 +98,7 @@ def _turn(store: redis.Redis, settings: Settings, book: Book, whom: Person) -> T
     )
     moment = Moment(
         own, book, state.log_time, 0, model=state.model, killed=read_killed(state.killed),
-        purse=Purse(state.slices),
+        purse=Purse(state.slices), models=asyncio.run(_models(settings, state.model)),
     )  # fmt: skip
     return Turn(whom.customer, moment, Effects())
 

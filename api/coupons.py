@@ -7,14 +7,14 @@ whose answer is not known is refused or pending, never a yes.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final
 
 from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter, Header, Path, Response
 
 from api.answering import PENDING, pending, refused
-from api.asking import Asking, cid_of
+from api.asking import Asking, Looked, cid_of
 from api.callers import CALLER_ERRORS, page_or_server, server_only
 from api.coupon_forms import (
     Balance,
@@ -40,10 +40,12 @@ from api.refusals import Refused
 from api.sources import Sources
 from api.tagged import UNCHANGED, Match, tagged
 from engine.answers import Answer
+from engine.ids import is_forged
 from engine.redeeming import UNKNOWN, refused_by
 from features.coupon_ledger import CANCEL, REDEEMED, REFUND, RESERVED, Coupon
 from features.fold import major, minor, short
 from features.points_ledger import balance
+from rules.offers import ANY
 
 POLICIES: Final = {"cancelled": CANCEL, "refunded": REFUND}
 UNDER: Final = "under the threshold"
@@ -62,42 +64,48 @@ class Coupons:
 
     async def validate(self, asked: Validate) -> Valid:
         """Read only; whether it could be reserved now."""
+        if self._forged(asked.code):  # before anything is read
+            return Valid(valid=False, reason=UNKNOWN)
         now = await self.asking.now()
         looked = await self.asking.look(cid_of(asked.customer_id))
         coupons = looked.customer.state("coupons").coupons
         one: Coupon | None = coupons.get(short(asked.code))
         if one is None:
             return Valid(valid=False, reason=UNKNOWN)
-        book = await self._pages.book(looked.state.rules)
-        offers = book.offers if book else {}
-        stacks = offers[one.offer].stacks if one.offer in offers else frozenset()
+        stacks = await self._stacks(looked, one)
         off = discount(one, asked.cart)
-        others = {coupons[c].offer for c in map(short, asked.cart.coupons) if c in coupons}
         reason = RESERVED if one.state == RESERVED and now < one.held_until else ""
         reason = reason or refused_by(one, "", now) or (UNDER if off is None else "")
-        if not reason and "*" not in stacks and others - stacks:
+        if not reason and beside(coupons, one, asked.cart) - stacks and ANY not in stacks:
             reason = STACKS
         return Valid(
             valid=not reason, reason=reason, discount=0 if reason else major(off or 0),
             stacks_with=sorted(stacks), expires_at=one.expires_at,
         )  # fmt: skip
 
-    async def coupon(self, cid: str, code: str) -> Coupon | None:
-        """His coupon as committed; None when he has none of this code."""
-        found: Coupon | None = (
-            (await self.asking.look(cid)).customer.state("coupons").coupons.get(short(code))
-        )
-        return found
+    def _forged(self, code: str) -> bool:
+        return is_forged(self.asking.settings.secret, code)
+
+    async def _stacks(self, looked: Looked, one: Coupon) -> frozenset[str]:
+        """The offers that a coupon may be used with, by the rules in force."""
+        book = await self._pages.book(looked.state.rules)
+        offer = book.offers.get(one.offer) if book else None
+        return offer.stacks if offer else frozenset()
 
     async def reserve(self, asked: Reserve, key: str) -> Any:
         """Have it kept for a checkout."""
         cid, now = cid_of(asked.customer_id), await self.asking.now()
-        one = await self.coupon(cid, asked.code)
-        if one is None:
+        looked = None if self._forged(asked.code) else await self.asking.look(cid)
+        coupons = looked.customer.state("coupons").coupons if looked else {}
+        one: Coupon | None = coupons.get(short(asked.code))
+        if looked is None or one is None:
             raise Refused(404, UNKNOWN, "he has no coupon of this code")
         off = discount(one, asked.cart)
         if off is None:
             raise refused({"reason": UNDER})
+        stacks = await self._stacks(looked, one)
+        if beside(coupons, one, asked.cart, asked.checkout_id) - stacks and ANY not in stacks:
+            raise refused({"reason": STACKS})
         extra = {
             "reservation_id": self.tokens.sign("reservation", [cid, asked.code, asked.checkout_id]),
             "discount": major(off),
@@ -176,6 +184,23 @@ class Coupons:
         finally:
             client.close()
         return str(rows[0][0]) if rows else ""
+
+
+def beside(
+    coupons: Mapping[str, Coupon], one: Coupon, cart: Cart, checkout: str = ""
+) -> frozenset[str]:
+    """The offers of his other coupons that are used with this cart, or kept for this checkout."""
+    told_ = {short(code) for code in cart.coupons}
+    if checkout:
+        name = short(checkout)
+        told_ |= {
+            code
+            for code, other in coupons.items()
+            if other.state == RESERVED and other.reservation == name
+        }
+    return frozenset(
+        other.offer for code, other in coupons.items() if code in told_ and other is not one
+    )
 
 
 def discount(one: Coupon, cart: Cart) -> int | None:

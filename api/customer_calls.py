@@ -8,7 +8,7 @@ from collections.abc import Callable
 from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter
 
-from api import answering, coupons, decide, profile
+from api import answering, coupons, decide, profile, recommendations
 from api.asking import Asking
 from api.sources import Sources
 from api.tokens import Tokens
@@ -26,5 +26,6 @@ def calls_about_customers(
         decide.router(pages, sources),
         coupons.router(held, sources),
         profile.router(asking, sources),
+        recommendations.router(asking, sources),
         answering.router(asking, tokens, sources, replies),
     ]

@@ -38,6 +38,7 @@ from engine.effects import Settings as ShardSettings
 from engine.redeeming import OURS
 from engine.requests import ASKED, CLAIMED, SHOWN, propose
 from engine.switches import read as read_killed
+from engine.versions import Models
 from features.events import Event
 from rules.book import Book
 from rules.load import book_from_sources
@@ -78,21 +79,24 @@ class Pages:
         book = await self.book(looked.state.rules)
         if book is None:
             return [], "no_rules"
+        models = await self.asking.models(looked.state.model)
         found = []
         for place in dict.fromkeys(asked.placements):
             if place in book.requests:
-                found += self._proposals(place, asked, looked, book)
+                found += self._proposals(place, asked, looked, book, models)
         return found, "" if looked.blob else "no_state"
 
     def _proposals(
-        self, placement: str, asked: Question, looked: Looked, book: Book
+        self, placement: str, asked: Question, looked: Looked, book: Book, models: Models
     ) -> list[Decided]:
         settings, state, customer = self.asking.settings, looked.state, looked.again()
         shard = ShardSettings(
             looked.shard, settings.shards, settings.secret, settings.clock == "record"
         )
         killed = read_killed(state.killed)
-        moment = Moment(shard, book, state.log_time, looked.next_offset, killed=killed)
+        moment = Moment(
+            shard, book, state.log_time, looked.next_offset, models, state.model, killed=killed
+        )
         rows = propose(customer, placement, _event(asked, customer.cid, state.log_time), moment)
         if not looked.blob:  # generic only: nobody's first visit earns a coupon by being unknown
             rows = [row for row in rows if not _coupons(row)]

@@ -32,11 +32,11 @@ from engine.bounds import outbox_bytes
 from engine.duties import heartbeats
 from engine.log import Log, LogAway
 from engine.measures import TOP
-from engine.metrics import METRICS, PREFIX, Metric
+from engine.metrics import BY_NAME, METRICS, PREFIX, Metric
 from engine.settings import Settings
 
 READ_SECONDS_MAX = 5.0
-FATES = ("processed", "duplicate", "quarantined", "forwarded")
+FATES = ("processed", "duplicate", "quarantined", "forwarded", "erased")
 Numbers = dict[str, dict[str, float]]  # metric -> value of its label, or "" -> number
 
 
@@ -162,8 +162,10 @@ async def _read_relay(numbers: Numbers, redis: Redis) -> None:
 
 
 async def _read_model(numbers: Numbers, redis: Redis) -> None:
-    at, auc = await redis.hmget("laike:model:told", ["at", "auc"])
-    if at:
-        numbers["model_age_seconds"][""] = max(0.0, time.time() - int(at) / 1000)
-    if auc:
-        numbers["model_auc"][""] = float(auc)
+    told: Any = await redis.hgetall("laike:model:told")
+    for name, value in told.items():
+        model, slash, metric = name.decode().partition("/")
+        if slash and f"model_{metric}" in BY_NAME:
+            numbers[f"model_{metric}"][model] = float(value)
+        elif model == "at":
+            numbers["model_age_seconds"][""] = max(0.0, time.time() - int(value) / 1000)

@@ -21,12 +21,18 @@ from api.errors import EVERYWHERE, told
 from api.form import Form
 from api.refusals import Refused
 from api.sources import Sources
+from engine.effects import Moment
+from engine.effects import Settings as ShardSettings
 from engine.journal import memory
+from engine.scores import scores_of
 from features import catalog
+from rules.book import Book
+from rules.model import Shop
 
 CHANNELS_MAX: Final = 8
 LOOK_SECONDS: Final = 0.01
 MASK: Final = "***"
+_NO_RULES: Final = Book.of({}, Shop(), {}, {})
 
 
 class Profile(BaseModel):
@@ -38,6 +44,8 @@ class Profile(BaseModel):
     seen_at: int = Field(description="His last event (ms), 0 for none: how old this is.")
     traits: dict[str, str] = Field(description="What is known of how to reach him, masked.")
     features: dict[str, Any]
+    scores: dict[str, float] = Field(description="What models say of him, as of `at`.")
+    model_version: str = Field(description='The models these scores are of, "" for none.')
     segments: dict[str, str] = Field(description="Segment -> the tier he is in.")
     log_offset: int = Field(description="All of his shard's log below it is in this answer.")
 
@@ -81,6 +89,9 @@ def router(asking: Asking, sources: Sources) -> APIRouter:
             looked = await asking.look(cid)
         customer, now = looked.customer, looked.state.log_time
         mine = memory(customer)
+        models = await asking.models(looked.state.model)
+        own = ShardSettings(looked.shard, asking.settings.shards, b"")
+        moment = Moment(own, _NO_RULES, now, looked.next_offset, models, looked.state.model)
         return Profile(
             customer_id=customer.cid,
             ids=list(dict.fromkeys([customer.cid, cid, *mine.identity.aliases])),
@@ -92,6 +103,8 @@ def router(asking: Asking, sources: Sources) -> APIRouter:
                 for name in sorted(catalog.FEATURES)
                 if not _missing(value := catalog.value(customer, name, now))
             },
+            scores=scores_of(customer, moment, now),
+            model_version=looked.state.model if moment.models else "",
             segments=mine.journey.inside,
             log_offset=looked.next_offset,
         )

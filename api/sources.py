@@ -149,6 +149,11 @@ def key_of_basic(authorization: bytes) -> str:
         return "?"  # a key nobody has
 
 
+def is_ours(name: str) -> bool:
+    """Whether the engine itself sends under this name, and no one else may."""
+    return name.partition(" ")[0].lower() == "laike"
+
+
 def read_sources(file: Path) -> tuple[Source, ...]:
     """The sources in `file`."""
     try:
@@ -161,6 +166,8 @@ def read_sources(file: Path) -> tuple[Source, ...]:
     hashes = [_stored_hash(key) for key in keys]
     if len(set(hashes)) < len(hashes) or not all(keys):
         raise SourcesError(f"{file}: each source needs a write_key of its own")
+    if ours := sorted(source.name for source in found if is_ours(source.name)):
+        raise SourcesError(f"{file}: {ours[0]!r} is a name of our own: call the source otherwise")
     if len({source.name for source in found}) < len(found):
         raise SourcesError(f"{file}: each source needs a name of its own")
     return found

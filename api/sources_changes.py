@@ -21,6 +21,7 @@ from api.sources import (
     Source,
     SourcesError,
     hashed,
+    is_ours,
     new_key,
     read_sources,
     write_private,
@@ -43,6 +44,8 @@ class SourceChanges:
     def add(self, name: str, **given: Any) -> str:
         """A new source (kind, trusted, rate as in the file); its key."""
         sources = self._all()
+        if is_ours(name):
+            raise SourcesError(f"{name!r} is a name of our own: call the source otherwise")
         if not _NAME.fullmatch(name):
             raise SourcesError(f"{name!r} is no name: letters, digits and . _ -, at most 64")
         if any(source.name == name for source in sources):

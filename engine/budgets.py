@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 from engine.case import Case
 from engine.effects import Effects, Letter, Moment, Row
 from engine.ledger import Bucket, Ledger, Purse, Slice, bucket
+from engine.pools import POOL, unseal
 from rules.model import Budget, Rate
 
 ASK, SLICE, UNSPENT = "ask", "slice", "unspent"  # the letters
@@ -25,15 +26,23 @@ LEDGERS: Final = "b:"
 IDLE_MS: Final = 600_000  # then a slice goes back, and a no is asked anew
 RETRY_MS: Final = 60_000
 HELD: Final = "budget"
+NO_CODES: Final = "codes"  # the pool is empty
 WAITS: Final = "slice"
+_CODES: Final = Rate(10**9, 0, "ever")  # what a pool may give is what it has
 
 
 class Claim(NamedTuple):
-    """What a decision wants of one ledger."""
+    """What a decision wants of one ledger; of a pool, the codes for these rows."""
 
     ledger: str
     rate: Rate
     amount: int
+    rows: Sequence[Row] = ()
+
+    @property
+    def no(self) -> str:
+        """The reason when its ledger says no."""
+        return NO_CODES if self.rows else HELD
 
 
 def paid(case: Case, rows: list[Row]) -> tuple[str, list[Row]]:
@@ -42,17 +51,17 @@ def paid(case: Case, rows: list[Row]) -> tuple[str, list[Row]]:
     When the budget's no is said of all, those that are not optional are tried alone.
     """
     reason = spend(case, rows)
-    if reason != HELD:
+    if reason not in {HELD, NO_CODES}:
         return reason, rows
     optional = {action.name for action in case.act.actions if action.optional}
     needed = [row for row in rows if row["kind"] != "coupon" or row["name"] not in optional]
     if not needed or len(needed) == len(rows):
-        return HELD, rows
+        return reason, rows
     return spend(case, needed), needed
 
 
 def spend(case: Case, rows: Sequence[Row]) -> str:
-    """Spend what these actions cost: "" when done, `budget` at the ledger's no, else it waits."""
+    """Spend what these actions cost: "" when done, why not at a ledger's no, else it waits."""
     purse = case.turn.moment.purse
     if purse is None:
         return ""
@@ -64,6 +73,9 @@ def spend(case: Case, rows: Sequence[Row]) -> str:
     for one, period in found:
         held = purse.slices[_key(one.ledger, period.number)]
         held.left -= one.amount
+        for row in one.rows:
+            pool = one.ledger.removeprefix(POOL)
+            row["code"] = unseal(case.turn.moment.settings.secret, pool, held.codes.pop(0))
         held.used = case.turn.moment.log_time
         if held.left < held.size // 4 and not held.asked and purse.home is None:
             held.asked = True
@@ -78,10 +90,17 @@ def claims(case: Case, rows: Sequence[Row]) -> list[Claim]:
         return []
     rule, book = case.rule, case.turn.book
     wanted = _of(f"rule/{rule.name}", rule.budget, coupons, rule.run)
+    pooled: dict[str, list[Row]] = {}
     for name in sorted({row["offer"] for row in coupons} & book.offers.keys()):
         own = [row for row in coupons if row["offer"] == name]
         wanted += _of(f"offer/{name}", book.offers[name].budget, own)
-    return wanted + _of("shop", book.shop.budget, coupons)
+        if pool := book.offers[name].pool:
+            pooled.setdefault(pool, []).extend(own)
+    wanted += _of("shop", book.shop.budget, coupons)
+    moment = case.turn.moment
+    if not moment.settings.pools or moment.purse is None or moment.purse.home is not None:
+        return wanted  # codes without end, made up
+    return wanted + [Claim(f"{POOL}{pool}", _CODES, len(own), own) for pool, own in pooled.items()]
 
 
 def _of(owner: str, budget: Budget | None, coupons: Sequence[Row], run: str = "") -> list[Claim]:
@@ -119,7 +138,7 @@ def _short(case: Case, purse: Purse, one: Claim, period: Bucket) -> str:
     if need <= 0:
         return ""
     if one.amount > limit or 0 < held.refused <= need:
-        return HELD
+        return one.no
     if purse.home is not None:
         ledger = purse.home.setdefault(one.ledger, Ledger())
         fill(held, ledger.grant(period, limit, need, 1), need, limit, log_time)
@@ -133,12 +152,15 @@ def _short(case: Case, purse: Purse, one: Claim, period: Bucket) -> str:
     return WAITS
 
 
-def fill(held: Slice, granted: int, need: int, limit: int, log_time: int) -> None:
+def fill(
+    held: Slice, granted: int, need: int, limit: int, log_time: int, codes: Sequence[str] = ()
+) -> None:
     """The ledger's answer comes into a slice; nothing for something needed is its no."""
     held.used = log_time
     if granted:
         held.left += granted
         held.size = granted
+        held.codes = [*held.codes, *codes]
     elif need and held.limit == limit:
         held.refused = min(need, held.refused or need)
 
@@ -158,8 +180,11 @@ def give_back(moment: Moment, effects: Effects) -> None:
     idle = [key for key, held in slices.items() if held.used + IDLE_MS <= moment.log_time]
     for key in sorted(idle):
         ledger, _, number = key.rpartition("#")
-        if left := slices.pop(key).left:
-            body = {"number": int(number), "left": left}
+        held = slices.pop(key)
+        if held.left:
+            body: Row = {"number": int(number), "left": held.left}
+            if held.codes:
+                body["codes"] = held.codes
             effects.letters.append(Letter(ledger, UNSPENT, body, moment.offset))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from engine.journal import Instance
+from engine.lots import Lot
 from engine.turn import Turn
 from rules.model import Act, Notify, Rule
 from rules.values import Context
@@ -24,6 +25,7 @@ class Case:
     arm: str = "none"
     channels: frozenset[str] | None = None  # None: any
     refused: frozenset[str] = frozenset()
+    lot: Lot | None = None  # what was drawn on the way to it
     ways: dict[str, list[str]] = field(default_factory=dict)  # action -> what the caps leave it
 
     @property

@@ -13,8 +13,10 @@ worker, the rule tests, the backtest and the fault simulator are its callers:
 A customer's timers that are due by the log time fire before his record is applied.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
+from engine import baskets, complaints, entities, risking, said
 from engine.effects import Effects, Letter, Moment
 from engine.erasure import ERASED, ERASURE, erase, receive_erasure
 from engine.examples import deadline, expire, observe
@@ -22,12 +24,13 @@ from engine.gifts import GIFT, receive_gift
 from engine.holdings import LAPSING, holdings_due, lapse, redeemed_by
 from engine.identity import forwarded, link, receive_claim, receive_state
 from engine.ids import birth_id, event_hash
-from engine.items import tell_all
 from engine.journal import Memory, memory, remember, seen_before, write
 from engine.journey import listen
 from engine.membership import meet
 from engine.profiles import TELLING, tell_profile
 from engine.redeeming import OURS, answer
+from engine.rewards import expire as reward_none
+from engine.rewards import heard, next_deadline
 from engine.slices import LEDGERS, SLICE, receive_slice, settle
 from engine.timers import next_due, wake
 from engine.turn import Turn
@@ -36,11 +39,20 @@ from features.customer import Customer
 from features.events import Event
 from features.events import decode as decode_event
 from features.events import encode as encode_event
+from features.vocabulary import THINGS
 from rules.model import PAID
 
 DUPLICATE = "duplicate"
 FORWARDED = "forwarded"
 PROCESSED = "processed"
+LETTERS: Final[dict[str, Callable[[Customer, dict[str, Any], Moment, Effects], None]]] = {
+    "claim": receive_claim,
+    "state": receive_state,
+    GIFT: receive_gift,
+    "erase": receive_erasure,
+    complaints.COMPLAINT: complaints.receive_complaint,
+    complaints.FORGET: complaints.receive_forget,
+}
 
 
 def decide(customer: Customer, event: Event, moment: Moment, effects: Effects) -> str:
@@ -70,14 +82,17 @@ def _apply(customer: Customer, mine: Memory, event: Event, moment: Moment, effec
     if not mine.identity.birth:
         mine.identity.birth = birth_id(customer.cid, mine.identity.erasures)
     remember(seen, event_id, moment.log_time)
-    if customer.cid.startswith("i:"):
-        tell_all(event, moment, effects)
+    if customer.cid.startswith(THINGS):
+        entities.apply(customer, event, moment, effects)
         return PROCESSED
     paid = _take(customer, event, moment, effects)
+    if mine.journey.watches and (paid or event.name not in PAID):
+        heard(customer, event, effects)
     if event.type in {"identify", "alias"}:
         link(customer, event, moment, effects)
     if paid or not mine.example.opened:
         observe(customer, event, moment, effects, paid=paid)
+    baskets.observe(customer, event, moment, effects, paid=paid)
     if event.name in TELLING:
         tell_profile(customer, moment, effects)
     return PROCESSED
@@ -87,6 +102,9 @@ def _take(customer: Customer, event: Event, moment: Moment, effects: Effects) ->
     """Fold it, then the rules hear it; whether an order was paid by it."""
     paid = False
     held: list[dict[str, Any]] = []
+    says = event.name in said.SAYING
+    if says:
+        event = said.read(event, moment)
 
     def emit(table: str, row: dict[str, Any]) -> None:
         nonlocal paid
@@ -99,6 +117,11 @@ def _take(customer: Customer, event: Event, moment: Moment, effects: Effects) ->
     if standing and memory(customer).journey.settled != standing:
         meet(Turn(customer, moment, effects), event.at)
     catalog.apply(customer, event, emit)
+    if paid:
+        risking.ordered(customer, event, effects)
+    if says:
+        said.teach(customer.cid, event, effects)
+        complaints.tell_merchant(customer.cid, event, moment, effects)
     if event.source == OURS and not answer(customer, event, moment, effects):
         return paid
     if paid or event.name not in PAID:  # a second record of one payment is no event for a rule
@@ -128,8 +151,9 @@ def wake_up(customer: Customer, moment: Moment, effects: Effects) -> None:
     turn = Turn(customer, moment, effects)
     timers = wake(turn, moment.log_time)
     expire(customer, moment.log_time, effects)
+    reward_none(customer, moment.log_time, effects)
     holdings = lapse(customer, moment, effects)
-    turn.journey.alarm = _first(timers, deadline(customer), holdings)
+    turn.journey.alarm = _first(timers, deadline(customer), holdings, next_deadline(customer))
 
 
 def receive(
@@ -146,14 +170,12 @@ def receive(
     identity = memory(customer).identity
     if not identity.birth:
         write(customer).identity.birth = birth_id(customer.cid, identity.erasures)
-    if kind == "claim":
-        receive_claim(customer, body, moment, effects)
-    elif kind == "state":
-        receive_state(customer, body, moment, effects)
-    elif kind == GIFT:
-        receive_gift(customer, body, moment, effects)
-    elif kind == "erase":
-        receive_erasure(customer, body, effects)
+    if kind in LETTERS:
+        LETTERS[kind](customer, body, moment, effects)
+    elif kind == risking.NEIGHBOURS:
+        if forwarded(customer, kind, body, moment, effects):
+            return FORWARDED
+        risking.receive(customer, body)
     elif kind == "event":
         if forwarded(customer, kind, body, moment, effects):
             return FORWARDED
@@ -164,14 +186,15 @@ def receive(
         finally:
             moment.depth = 0
     else:
-        raise ValueError(f"letter of unknown kind {kind!r}: claim, state, event, gift, erase")
+        raise ValueError(f"letter of unknown kind {kind!r}: event, {', '.join(LETTERS)}")
     return ""
 
 
 def next_alarm(customer: Customer, moment: Moment) -> int:
     """When the customer's earliest timer is due (ms), 0 for none."""
     timers = next_due(Turn(customer, moment, Effects()))
-    return _first(timers, deadline(customer), holdings_due(customer))
+    holdings = holdings_due(customer)
+    return _first(timers, deadline(customer), holdings, next_deadline(customer))
 
 
 def _first(*times: int) -> int:

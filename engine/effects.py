@@ -4,12 +4,11 @@ Must live here: the moment a record is decided at, and the collected effects of 
 Must not: logic.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from engine.ledger import Purse
-from features.models.purchase import Scorer
 from rules.book import Book
 
 LATE_EVENT_MS = 600_000
@@ -26,6 +25,7 @@ class Settings:
     record_clock: bool = False
     faults_max: int = 100  # of the last 10,000 records: more, and the worker stops
     peak_rate: int = 0  # records a second from which lower-priority timers wait; 0: never
+    pools: bool = True  # False: imported codes are made up, without end, as in a backtest
 
 
 @dataclass(slots=True)
@@ -39,12 +39,13 @@ class Moment:
     book: Book
     log_time: int
     offset: int
-    scorer: Scorer | None = None
-    model: str = ""
+    models: Mapping[str, Any] = field(default_factory=dict)  # name -> scorer; one may be missing
+    model: str = ""  # the version they are of
     presets: Mapping[str, Any] = field(
         default_factory=dict
     )  # features laid over the customer's own, in rule examples
     arm: str = ""  # forced in rule examples: "treated" or "holdout"
+    draws: Collection[str] = ()  # forced in rule examples: branches that are drawn where there are
     peaks: Sequence[list[int]] = ()  # what is not counted as late: from and to (ms)
     depth: int = 0  # how many rules in a row emitted the event at hand
     killed: Sequence[str] = ()  # what the kill switch stops

@@ -13,6 +13,7 @@ import hashlib
 import hmac
 from typing import Any, Final
 
+from engine.complaints import forget_at_merchants
 from engine.effects import Effects, Letter, Moment
 from engine.ids import event_hash
 from engine.journal import ENGINE, REGISTRY, Identity, Journey, Memory, memory, write
@@ -34,6 +35,7 @@ def erase(customer: Customer, event: Event, moment: Moment, effects: Effects) ->
     others: list[str] = []
     if event.at > identity.erased_at:
         others, erased_at = identity.aliases, max(event.at, moment.log_time)
+        forget_at_merchants(customer, [customer.cid, *others], moment, effects)
         _bury(customer, erased_at)
         ask(others, name, erased_at, moment, effects)
     _tell(customer, name, [customer.cid, *others], effects)
@@ -54,9 +56,12 @@ def ask(
     effects.letters += [Letter(cid, "erase", body, moment.offset) for cid in ids]
 
 
-def receive_erasure(customer: Customer, body: dict[str, Any], effects: Effects) -> None:
+def receive_erasure(
+    customer: Customer, body: dict[str, Any], moment: Moment, effects: Effects
+) -> None:
     """The letter to an id of his, wherever that id has moved since."""
     if body["at"] > memory(customer).identity.erased_at:
+        forget_at_merchants(customer, [customer.cid], moment, effects)
         _bury(customer, body["at"])
     _tell(customer, body["id"], [customer.cid] if body["whole"] else [], effects)
 

@@ -1,24 +1,32 @@
-"""Examples for the purchase model: inputs kept as they were when the score was given.
+"""Examples for the models of buying: inputs kept as they were when the score was given.
 
-Must live here: opening an example, closing it by a purchase or its deadline. Must not: learning
-(learner.py). One open example a model and customer; a label is never known before it happened.
+Must live here: opening the example of the next 24 hours, closing it by a purchase or its deadline.
+Must not: learning (learner.py), longer horizons (returns.py). One open example a model and
+customer; a label is never known before it happened.
 """
 
-from array import array
+import struct
 
+from engine import returns
 from engine.effects import LATE_EVENT_MS, Effects, Moment
 from engine.journal import DAY_MS, Example, memory, write
 from features.customer import Customer
 from features.events import Event
-from features.models.purchase import MODEL, vector
+from features.models.purchase import INPUTS, MODEL, vector
 
 HORIZON_MS = DAY_MS
+VERSION_DIGITS = 12  # of the manifest under which the score was given: enough to know it by
+_LAYOUT = struct.Struct(f"<{len(INPUTS)}e")
+_OLDER = struct.Struct(f"<{len(INPUTS)}f")
+_CEILING = 60_000.0  # below the greatest number of two bytes
 
 
 def observe(
     customer: Customer, event: Event, moment: Moment, effects: Effects, *, paid: bool
 ) -> None:
     """Close the open example if this event is the purchase; else open one if none is."""
+    if paid:
+        returns.begin(customer, moment)
     example = memory(customer).example
     if example.opened:
         if paid and example.opened < event.at <= example.deadline:
@@ -27,30 +35,39 @@ def observe(
     if paid or moment.log_time - event.at > LATE_EVENT_MS:
         return
     inputs = vector(customer, event.at)
-    example.inputs = array("f", inputs).tobytes()
+    example.inputs = _LAYOUT.pack(*(min(one, _CEILING) for one in inputs)).rstrip(b"\0")
     example.opened, example.deadline = event.at, event.at + HORIZON_MS
-    example.score = moment.scorer.score(inputs) if moment.scorer else 0.0
-    example.version = moment.model
+    scorer = moment.models.get(MODEL)
+    example.score = scorer.score(inputs) if scorer else 0.0
+    example.version = moment.model[:VERSION_DIGITS]
     write(customer).journey.arm(example.deadline)
 
 
 def expire(customer: Customer, until: int, effects: Effects) -> None:
-    """Close the open example without a purchase if its deadline is at or before `until` (ms)."""
+    """Close what has its deadline at or before `until` (ms): without a purchase, the 24 hours."""
     example = memory(customer).example
     if example.opened and example.deadline <= until:
         _close(customer, example, 0, effects)
+    returns.look(customer, until, effects)
 
 
 def deadline(customer: Customer) -> int:
-    """When the open example closes by itself (ms), 0 for none."""
-    example = memory(customer).example
-    return example.deadline
+    """When an open example closes by itself or another is opened (ms), 0 for never."""
+    mine = memory(customer)
+    first, other = mine.example.deadline, returns.next_look(mine.returning)
+    return min(first, other) if first and other else first or other
+
+
+def _inputs(data: bytes) -> list[float]:
+    """As they were, nearly; four bytes a number, as they once were kept, are read too."""
+    layout = _LAYOUT if len(data) <= _LAYOUT.size else _OLDER
+    return list(layout.unpack(data.ljust(layout.size, b"\0")))
 
 
 def _close(customer: Customer, example: Example, label: int, effects: Effects) -> None:
     effects.examples.append({
         "model": MODEL, "id": f"{customer.cid}:{example.opened}", "cid": customer.cid,
-        "at": example.opened, "features": array("f", example.inputs).tolist(), "label": label,
+        "at": example.opened, "features": _inputs(example.inputs), "label": label,
         "score": example.score, "model_version": example.version,
     })  # fmt: skip
     write(customer).example = Example()

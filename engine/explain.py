@@ -139,7 +139,8 @@ def told(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
-        return str(tidy(round(float(value), 2)))
+        places = 2 if abs(value) >= 1 else 4  # a score's difference is in the third
+        return str(tidy(round(float(value), places)))
     if isinstance(value, list | tuple | set | frozenset):
         return ", ".join(told(one) for one in value) or "none"
     return str(value) or "empty"

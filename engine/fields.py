@@ -105,6 +105,8 @@ def _value(event: Event, line: Mapping[str, Any], source: Source) -> Any:
         return event.at
     if source.property:
         found = line.get(source.property, properties.get(source.property))
+        if isinstance(found, list):  # of texts: topics, examples
+            return [one[:TEXT_MAX] for one in found[:KEPT_MAX] if isinstance(one, str)]
         return found if isinstance(found, str | int | float | bool) else None
     return source.value
 

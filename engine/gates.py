@@ -10,16 +10,17 @@ from typing import Final
 
 from engine.caps import capped, limited, spent
 from engine.case import Case
+from engine.digests import digested
 from engine.ids import share
 from engine.peak import excused
 from engine.quiet import quieted
 from engine.switches import is_killed
-from features import catalog
-from rules.model import Coupon, Points
+from rules.expressions import Expr, condition
+from rules.model import Act, Coupon, Points
+from rules.scope import catalog_scope
 
-__all__ = ["GATES", "Case", "enter_limit", "spent"]
-RISK: Final = "risk.abuse"
-RISK_MAX: Final = 0.9  # who most likely abuses gifts gets none from marketing
+__all__ = ["GATES", "Case", "enter_limit", "risk_asked", "spent"]
+RISK: Final = condition(["risk.abuse >= 0.9"], catalog_scope())  # where the shop says nothing
 
 
 def _status(case: Case) -> str:
@@ -52,14 +53,25 @@ def _condition(case: Case) -> str:
 
 
 def _risk(case: Case) -> str:
-    """Who most likely abuses them gets no coupon and no points; unknown is no risk."""
-    if case.rule.purpose != "marketing":
-        return ""
-    if not any(isinstance(action, Coupon | Points) for action in case.act.actions):
-        return ""
-    known = RISK in case.turn.extra or RISK in catalog.FEATURES
-    risk = case.turn.read(RISK, case.at) if known else None
-    return "risk" if risk is not None and risk >= RISK_MAX else ""
+    """Who shows the signs that the shop or the rule names is kept from gifts, or from all of it.
+
+    What is unknown of him is no risk.
+    """
+    held = any(case.turn.holds(one, None, case.at) for one in risk_asked(case))
+    return "risk" if held else ""
+
+
+def risk_asked(case: Case) -> tuple[Expr, ...]:
+    """What risk asks of him for this act: the rule's own conditions, else the shop's."""
+    rule, shop = case.rule, case.turn.book.shop.risk
+    if rule.risk is not None:
+        return rule.risk
+    if rule.purpose not in shop.purposes:
+        return ()
+    gifts = any(isinstance(action, Coupon | Points) for action in case.act.actions)
+    if not gifts and shop.kept_from == "gifts":
+        return ()
+    return (RISK,) if shop.hold is None else shop.hold
 
 
 def _paused(case: Case) -> str:
@@ -112,6 +124,16 @@ def _limit(case: Case) -> str:
     return "limit" if full else ""
 
 
+def _any_arm(case: Case) -> str:
+    """Whom one arm of a bandit may not reach gets none: who gets which is the lot's alone."""
+    bandit = case.lot.bandit if case.lot else None
+    for offers in bandit.offers if bandit else ():
+        one = Case(case.turn, case.rule, case.instance, Act(offers), first=case.first)
+        if held := next((held for gate in ARM_GATES if (held := gate(one))), ""):
+            return held
+    return ""
+
+
 def enter_limit(case: Case) -> str:
     """No gate: for its limit an instance counts once, at its first act, in both arms alike."""
     if case.first and case.rule.limits:
@@ -146,6 +168,7 @@ def _shadow(case: Case) -> str:
     return "shadow"
 
 
+ARM_GATES: Final = (_risk, _consent, _reachable, limited, capped)
 # when and once_per stand before these; the budget after, once it is known what is spent.
 GATES: Final[tuple[Callable[[Case], str], ...]] = (
     _status,
@@ -158,8 +181,10 @@ GATES: Final[tuple[Callable[[Case], str], ...]] = (
     _limit,
     limited,
     capped,
+    _any_arm,
     enter_limit,
     _holdout,
     _shadow,
     quieted,
+    digested,
 )

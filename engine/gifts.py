@@ -68,7 +68,7 @@ def give(turn: Turn, rule: Rule, instance: Instance) -> None:
     turn.extra = {**turn.extra, **body["laid"]}
     actions = tuple(_his(action) for action in _named(rule, body["actions"]))
     if actions:
-        his = replace(rule, condition=None, limits=())
+        his = replace(rule, condition=None, limits=(), digest=None)
         act(turn, his, instance, Act(actions, body["step"]))
     else:
         hold(turn, rule, instance, "error", instance.due, note="the rule has no such action now")

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from engine import membership
+from engine import membership, returns, risking
 from engine.effects import Effects, Letter, Moment
 from engine.erasure import ask
 from engine.holdings import count_once, emitter
@@ -23,6 +23,8 @@ from engine.journal import (
     unite_seen,
     write,
 )
+from engine.rewards import united
+from engine.turn import Turn
 from engine.uniting import unite
 from features import catalog
 from features.customer import Customer
@@ -51,6 +53,8 @@ def receive_claim(
 ) -> None:
     """Another id says that this one is the same person: move there, unless moved before."""
     identity = memory(customer).identity
+    if identity.moved_to and body["at"] > identity.erased_at:
+        risking.claimed(customer, body["by"], body["at"], moment, effects)
     if identity.moved_to or customer.cid in body["path"] or body["at"] <= identity.erased_at:
         return
     journey = write(customer).journey
@@ -118,15 +122,17 @@ def _unite(customer: Customer, body: dict[str, Any], moment: Moment, effects: Ef
         return
     identity.aliases = [*identity.aliases, *aliases][-ALIASES_MAX:]
     identity.birth = _birth(customer, other)
+    returns.unite(customer, other, moment)
     count_once(customer, other, emitter(customer, moment, effects), body["at"])
     catalog.merge(customer, other)
     write(customer)
     unite_seen(mine.seen, left.seen)
-    unite(mine.journey, left.journey, moment.book, moment.log_time)
+    unite(Turn(customer, moment, effects), left.journey)
     if not mine.example.opened:
         mine.example = left.example
     if mine.example.deadline:
         mine.journey.arm(mine.example.deadline)
+    united(customer, effects)
     membership.unite(customer, left.journey, body["at"], moment, effects)
     for alias in aliases:
         row = {"alias": alias, "cid": customer.cid, "linked_at": body["at"]}

@@ -5,11 +5,14 @@ Must not: randomness, clocks, anything read from the world.
 """
 
 import hmac
+import re
 from hashlib import blake2b
 from typing import Final
 
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # no letter that reads like a digit
 _PAIRS: Final = [one + other for one in _CROCKFORD for other in _CROCKFORD]  # 10 bits each
+_GROUP: Final = "[0-9A-HJKMNP-TV-Z]"
+_CODE: Final = re.compile(f"({_GROUP}{{6}})-({_GROUP}{{6}})-({_GROUP}{{2}})")
 
 
 def _digest(size: int, *parts: str | bytes) -> bytes:
@@ -46,14 +49,34 @@ def decision_id(
 
 
 def coupon_code(secret: bytes, decision: str, action: str) -> str:
-    """A coupon's code: an HMAC of the decision and the action's name, in Crockford's base 32.
+    """A coupon's code: an HMAC of the decision and the action's name, 14 letters in three groups.
 
-    >>> coupon_code(b"secret", "0" * 26, "coupon SAVE")
-    'E0CAQ0-DCY9PN'
+    The last two are an HMAC of the others: who guesses codes is told so before anything is read.
     """
-    mac = int.from_bytes(hmac.digest(secret, f"{decision}:{action}".encode(), "sha256")[:8], "big")
+    mac = _mac(secret, f"{decision}:{action}")
     text = "".join([_PAIRS[mac >> bits & 1023] for bits in (54, 44, 34, 24, 14, 4)])
-    return f"{text[:6]}-{text[6:]}"
+    return f"{text[:6]}-{text[6:]}-{_sign(secret, text)}"
+
+
+def is_forged(secret: bytes, code: str) -> bool:
+    """Whether a code has the form of ours and is none; of any other form nothing is known.
+
+    >>> is_forged(b"s", coupon_code(b"s", "d", "coupon:SAVE")), is_forged(b"s", "FREE-100")
+    (False, False)
+    """
+    found = _CODE.fullmatch(code)
+    return found is not None and not hmac.compare_digest(
+        found[3], _sign(secret, found[1] + found[2])
+    )
+
+
+def _sign(secret: bytes, text: str) -> str:
+    return _PAIRS[_mac(secret, f"code {text}") >> 54]
+
+
+def _mac(secret: bytes, text: str) -> int:
+    """The first 64 bits of it."""
+    return int.from_bytes(hmac.digest(secret, text.encode(), "sha256")[:8], "big")
 
 
 def share(*parts: str | bytes) -> float:

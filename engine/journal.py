@@ -6,7 +6,7 @@ each bounded. Must not: what to do with them (identity.py, journey.py, decide.py
 
 import msgspec
 
-from engine import answers, ledger
+from engine import answers, complaints, ledger, pools
 from engine.fields import FACET as THINGS_FACET
 from engine.fields import THINGS
 from features.catalog import FACETS
@@ -22,6 +22,7 @@ FIRED_MAX = 256
 COUNTED_SUBJECTS_MAX = 32
 REACHED_MAX = 100  # times of one kind that caps count: one of more is one of so many
 RECENT_MAX = 50
+OPEN_WATCHES_MAX = 8  # of one model and customer
 SEPARATOR = "\x1f"
 RECENT_MS = 7 * DAY_MS
 _HASH = 6
@@ -37,6 +38,7 @@ class Identity(msgspec.Struct, array_like=True):
     erasures: int = 0
     awaited: list[str] = []  # moved: whose states went on from here, his own the first
     kept: list[bytes] = []  # moved in a circle: the state letters that came round
+    claimants: bytes = b""  # moved: who else said that this is his, six bytes of hash each
 
 
 class Seen(msgspec.Struct, array_like=True):
@@ -68,6 +70,10 @@ class Instance(msgspec.Struct, array_like=True):
     arm: str = ""
     again: int = 0  # what is due waits, and is decided anew then (ms); 0: it does not wait
     gift: str = ""  # the letter that another's decision came by, as JSON; see gifts.py
+    gathered: int = 0  # it waits for what is due with it as of then (ms); see digests.py
+    place: str = ""  # the wait it stands at, as the rule's program calls it; "" before the first
+    version: str = ""  # of the rule, that it entered or was moved to; see editions.py
+    left: str = ""  # the version that it was moved from
 
     @property
     def wakes(self) -> int:
@@ -78,6 +84,24 @@ class Instance(msgspec.Struct, array_like=True):
     def waits_for_slice(self) -> bool:
         """Whether it waits for a budget's ledger, to be decided as of its due time."""
         return self.again > self.due
+
+
+def _alike(one: Instance, other: Instance) -> bool:
+    mine = (one.rule, one.run, one.gathered, one.due, one.place, one.version)
+    return mine == (
+        *(other.rule, other.run, other.gathered, other.due, other.place, other.version),
+    )
+
+
+class Watch(msgspec.Struct, array_like=True):
+    """What is to come after a decision: which events, up to when, and the example it makes."""
+
+    model: str
+    opened: int
+    deadline: int
+    events: list[str]  # [] for whatever the customer does himself
+    money: bool
+    example: bytes  # JSON
 
 
 class Journey(msgspec.Struct, array_like=True):
@@ -105,6 +129,15 @@ class Journey(msgspec.Struct, array_like=True):
     asked: int = 0  # when to ask next what time alone has changed (ms); 0: nothing does
     moves: int = 0  # rows told of his moves
     planned: dict[str, dict[str, int]] = {}  # rule -> subject -> when its turn comes (ms)
+    watches: list[Watch] = []  # decisions that wait for what comes of them, see rewards.py
+    digests: dict[str, list[int]] = {}  # rule with a digest -> times (ms) of its decisions
+
+    def mates(self, instance: Instance) -> list[Instance]:
+        """Those that wait with an instance for the same moment of a digest, by subject."""
+        if not instance.gathered:
+            return []
+        found = [one for one in self.open if one is not instance and _alike(one, instance)]
+        return sorted(found, key=lambda one: one.subject)
 
     def arm(self, due: int) -> None:
         """A timer was set to `due` (ms). The alarm may be early when the timer moves on later."""
@@ -122,6 +155,23 @@ class Example(msgspec.Struct, array_like=True):
     version: str = ""
 
 
+class Look(msgspec.Struct, array_like=True):
+    """A buyer as he was at a time, kept until it is known what became of him: see returns.py."""
+
+    opened: int
+    inputs: bytes  # packed by features/models/returning.py
+    net: int  # paid less refunded until then, in minor units
+    days: int  # his own horizon
+    told: int  # the models that have learned what became of him, as bits
+
+
+class Returning(msgspec.Struct, array_like=True):
+    """When a buyer is looked at next (ms), 0 for never, and the looks that wait: two at most."""
+
+    next: int = 0
+    looks: list[Look] = []
+
+
 class Memory(msgspec.Struct, array_like=True):
     """All of it, one facet: every event reads and writes it, so it is decoded in one go."""
 
@@ -129,6 +179,7 @@ class Memory(msgspec.Struct, array_like=True):
     seen: Seen = msgspec.field(default_factory=Seen)
     journey: Journey = msgspec.field(default_factory=Journey)
     example: Example = msgspec.field(default_factory=Example)
+    returning: Returning = msgspec.field(default_factory=Returning)
 
 
 def memory(customer: Customer) -> Memory:
@@ -163,7 +214,9 @@ REGISTRY = Registry(
         ENGINE: FACET,
         answers.ANSWERS: answers.FACET,
         ledger.LEDGER: ledger.FACET,
+        pools.STATE: pools.FACET,
         THINGS: THINGS_FACET,
+        complaints.COMPLAINTS: complaints.FACET,
     }
 )
 

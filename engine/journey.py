@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from engine.acting import hold
 from engine.dues import redate
+from engine.editions import going_by
 from engine.effects import Effects, Moment
 from engine.fields import tell
 from engine.items import note_held
@@ -16,7 +17,7 @@ from engine.membership import announce, hear
 from engine.sequences import follow
 from engine.steps import advance, close, duration
 from engine.subjects import concerns, subjects_in
-from engine.timers import broke_silences
+from engine.timers import broke_silences, resize_silences
 from engine.triggers import heard
 from engine.turn import Turn
 from features.customer import Customer
@@ -42,6 +43,8 @@ def listen(customer: Customer, event: Event, moment: Moment, effects: Effects) -
         _watch(turn, ears, event)
     if ears.silenced:
         broke_silences(turn, ears, event.at)
+    if ears.resized:
+        resize_silences(turn, ears.resized, event.at)
     if ears.sieve or ears.followed:
         _trigger(turn, ears, event)
     if moves:
@@ -74,7 +77,7 @@ def _heed(
     turn: Turn, instance: Instance, event: Event, subjects: list[str], names: frozenset[str]
 ) -> None:
     """One open instance hears one event, by any of its names."""
-    rule = turn.book.rules.get(instance.rule)
+    rule = going_by(turn.book, instance)
     if rule is None or event.at < instance.started or instance.gift:
         return
     if not concerns(rule, instance.subject, subjects):

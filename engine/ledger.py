@@ -42,6 +42,7 @@ class Slice(msgspec.Struct, array_like=True):
     asked: bool = False  # more was asked for ahead
     limit: int = 0  # the budget's, as the shard's rules had it last
     refused: int = 0  # the least that the ledger said no to under this limit; 0 for none
+    codes: list[str] = []  # of a pool: what is left, sealed; see pools.py
 
 
 class Ledger(msgspec.Struct, array_like=True):

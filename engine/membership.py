@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from engine.crossings import cross, stands_beyond
 from engine.effects import Effects, Moment
 from engine.journal import DAY_MS, Journey, memory
+from engine.scores import scores_read
 from engine.triggers import pull
 from engine.turn import Turn
 from features.customer import Customer
@@ -146,20 +147,21 @@ def _sort(
     turn: Turn, segments: Iterable[Segment], at: int, extra: Mapping[str, Any]
 ) -> AbstractSet[Move]:
     """Set anew in which tier of each he is; how he moved."""
-    customer, inside = turn.customer, turn.journey.inside
+    inside = turn.journey.inside
     moves: AbstractSet[Move] = STAYED
     for segment in segments:
         held = inside.get(segment.name, "")
-        found = tier_of(segment, held, customer, at, extra)
+        found = tier_of(turn, segment, held, at, extra)
         if found != held:
             moves |= _set(turn, segment.name, found, at)
     return moves
 
 
-def tier_of(
-    segment: Segment, held: str, customer: Customer, at: int, extra: Mapping[str, Any]
-) -> str:
+def tier_of(turn: Turn, segment: Segment, held: str, at: int, extra: Mapping[str, Any]) -> str:
     """The first tier that holds, or that he is in and may stay in; "" for none."""
+    customer = turn.customer
+    if segment.laid:
+        extra = {**scores_read(segment.laid, customer, turn.moment), **extra}
     for tier in segment.tiers:
         if tier.condition.test(customer, None, at, extra):
             return tier.name
@@ -171,7 +173,7 @@ def tier_of(
 def _will_move(turn: Turn, segments: Iterable[Segment], at: int) -> bool:
     inside, presets = turn.journey.inside, turn.moment.presets
     return any(
-        tier_of(one, held := inside.get(one.name, ""), turn.customer, at, presets) != held
+        tier_of(turn, one, held := inside.get(one.name, ""), at, presets) != held
         for one in segments
     )
 

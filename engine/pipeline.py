@@ -16,6 +16,7 @@ import msgspec
 import orjson
 
 from engine import batches
+from engine.editions import kept
 from engine.effects import Moment, Settings
 from engine.erasure import MARK, burials, is_gone, tombstone
 from engine.journal import REGISTRY, memory
@@ -28,9 +29,8 @@ from engine.run import Run
 from engine.schedules import SCHEDULE, begin, begun, ripe, upcoming
 from engine.store import Commit, Fenced, Position, Round, ShardState, Stopped, Store, StoreAway
 from engine.switches import read as read_killed
-from engine.versions import book_of, scorer_of
+from engine.versions import MADE, NO_MODEL, Fetch, Models, wanted_book, with_past
 from features.customer import Customer
-from features.models.purchase import Scorer
 from rules.book import Book
 from rules.model import Shop
 
@@ -56,7 +56,7 @@ class Shard:
         self._position = Position(0)
         self._state = ShardState()
         self._book = Book.of({}, Shop(), {}, {})
-        self._scorer: Scorer | None = None
+        self._models: Models = {}
         self._stones = False  # whether anybody of this shard was erased
         self._warm: dict[str, Customer] = {}  # as committed, met last at the end
         self.warm_max = WARM_MAX
@@ -97,6 +97,7 @@ class Shard:
         self._state = _read_state.decode(state) if state else ShardState()
         self._stones = (await self._prefetch([MARK]))[0] is not None
         await self._load_rules(self._state.rules)
+        self._book = await with_past(self._book, self._state.past, self._bodies("rules"))
         await self._load_model(self._state.model)
         return self.next_offset
 
@@ -225,7 +226,10 @@ class Shard:
         run = self._run({})
         run.state.log_time = max(run.state.log_time, record.log_time)
         if record.key == RULES:
+            before = self._book
             await self._load_rules(digest)
+            run.state.past = kept(before, self._book, run.state.past)
+            self._book = await with_past(self._book, run.state.past, self._bodies("rules"))
             run.state.rules = digest
             run.state.rounds = begin_arming(run.state.rounds, run.state.log_time)
             run.state.schedules = begun(self._book, run.state.schedules, run.state.log_time)
@@ -235,29 +239,26 @@ class Shard:
             run.state.model = digest
         await self._commit(record.offset, Position(record.offset + 1), run)
 
+    def _bodies(self, kind: str) -> Fetch:
+        return lambda name: self._patiently(lambda: self._store.body(kind, name))
+
     async def _load_rules(self, digest: str) -> None:
         if not digest:
             self._book = Book.of({}, Shop(), {}, {})
             return
-        body = await self._patiently(lambda: self._store.body("rules", digest))
-        if body is None:
-            raise Stopped(
-                f"shard {self.number}: the log asks for rules {digest[:12]}, which Redis does not "
-                "hold. Publish them again: laike up does, from the rules folder."
-            )
-        self._book = book_of(body)
+        self._book = wanted_book(await self._bodies("rules")(digest), self.number, digest)
 
     async def _load_model(self, digest: str) -> bool:
-        """Whether the snapshot was taken into use; a forged or lost one is left alone, and said."""
+        """Whether the manifest was taken into use; a forged or lost one is left alone, and said."""
         if not digest:
             return False
-        body = await self._patiently(lambda: self._store.body("model", digest))
-        if body is None:
-            log.error("shard %d: model %s is not in Redis", self.number, digest[:12])
+        try:
+            models = await MADE.of(digest, self.settings.secret, self._bodies("model"))
+        except NO_MODEL as error:
+            log.error("shard %d: model %s refused: %s", self.number, digest[:12], error)  # noqa: TRY400
             return False
-        scorer = scorer_of(body, self.settings.secret, self.number, digest)
-        self._scorer = scorer or self._scorer
-        return scorer is not None
+        self._models = models
+        return True
 
     async def _prefetch(self, names: list[str]) -> list[bytes | None]:
         found = await self._patiently(lambda: self._store.prefetch(self.number, names))
@@ -386,7 +387,7 @@ class Shard:
 
     def _moment(self, state: ShardState) -> Moment:
         return Moment(
-            self.settings, self._book, state.log_time, 0, self._scorer, state.model,
+            self.settings, self._book, state.log_time, 0, self._models, state.model,
             peaks=state.peaks, killed=read_killed(state.killed), purse=Purse(state.slices),
         )  # fmt: skip
 

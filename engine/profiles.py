@@ -9,9 +9,9 @@ from typing import Any, Final
 from engine.effects import Effects, Moment
 from engine.ids import share
 from engine.journal import DAY_MS, memory, write
+from engine.scores import scores_of
 from features import catalog
 from features.customer import Customer
-from features.models.purchase import MODEL
 from features.vocabulary import PAID
 
 TELLING: Final = frozenset(
@@ -42,7 +42,7 @@ def _row(customer: Customer, moment: Moment) -> dict[str, Any]:
         ],
         "tier": catalog.value(customer, "member.tier", now) or "",
         "consent": {purpose: word.channels for purpose, word in told.items()},
-        "scores": {MODEL: mine.example.score} if mine.example.version else {},
+        "scores": scores_of(customer, moment, now),
         "points": int(catalog.value(customer, "points.balance", now)),
         "everything_holdout": int(share("everything", mine.identity.birth) < everything),
     }  # fmt: skip

@@ -59,7 +59,7 @@ def _to_merchant(case: Case, action: Any, write: Write) -> Row | None:
             return None
         return {**row, "kind": "alert", "with": with_, "to": "merchant", "merchant_id": merchant}
     row = write(case, action) if isinstance(action, Emit) and merchant else None
-    return row and {**row, "kind": GIFT, "gift": row["kind"], "cid": f"i:{merchant}"}
+    return row and {**row, "kind": GIFT, "gift": row["kind"], "cid": f"m:{merchant}"}
 
 
 def whose(case: Case, to: str) -> str:

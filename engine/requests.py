@@ -15,8 +15,9 @@ from engine.answers import Answer, note, noted
 from engine.case import Case
 from engine.effects import Effects, Moment, Row
 from engine.gates import enter_limit
-from engine.ids import birth_id, decision_id, instance_key, share
+from engine.ids import birth_id, decision_id, instance_key
 from engine.journal import Instance, Journey, memory
+from engine.lots import Lot
 from engine.steps import close
 from engine.subjects import subject_of
 from engine.triggers import enter, fail, fire
@@ -61,6 +62,7 @@ def ask(turn: Turn, rule: Rule, event: Event) -> None:
         subject = subject_of(rule, turn.customer, event, turn.zone)
         if subject is None or not isinstance(trigger, RequestTrigger):
             return
+        turn.product = str(event.properties.get("product_id") or "")
         turn.about(rule, subject)
         if turn.holds(trigger.condition, event, event.at):
             enter(turn, rule, subject, event.at, event)
@@ -153,10 +155,11 @@ def _decided(turn: Turn, event: Event) -> Rule | None:
 
 def _write(turn: Turn, rule: Rule, instance: Instance, given: dict[str, Any]) -> None:
     turn.about(rule, instance.subject, instance)
-    actions = _passage(turn, rule, instance).actions
+    lot = Lot(turn, rule, instance, instance.due)
+    actions = _passage(turn, rule, instance, lot).actions
     seen = tuple(action for action in actions if not isinstance(action, Coupon))
     step, split = given["step"], given["split"]
-    case = Case(turn, rule, instance, Act(seen, step), first=True, arm=given["arm"])
+    case = Case(turn, rule, instance, Act(seen, step), first=True, arm=given["arm"], lot=lot)
     enter_limit(case)
     held = "" if case.arm == "treated" else HOLDOUT
     rows = [] if held else rows_of(case) or []
@@ -164,12 +167,12 @@ def _write(turn: Turn, rule: Rule, instance: Instance, given: dict[str, Any]) ->
     turn.effects.decisions.append(row)
 
 
-def _passage(turn: Turn, rule: Rule, instance: Instance) -> Passage:
+def _passage(turn: Turn, rule: Rule, instance: Instance, lot: Lot | None = None) -> Passage:
     return passage(
         rule.steps,
         0,
         lambda asked: turn.holds(asked, None, instance.due),
-        lambda split: split.drawn(share(rule.name, rule.run, split.step, instance.birth)),
+        (lot or Lot(turn, rule, instance, instance.due)).draw,
     )
 
 
@@ -177,7 +180,7 @@ def _instance(turn: Turn, rule: Rule, subject: str, part: str, at: int) -> Insta
     key = instance_key(rule.name, rule.run, f"{subject}\x1f{part}" if part else subject)
     return Instance(
         rule=rule.name, run=rule.run, subject=subject, birth=turn.birth, key=key,
-        started=at, step=-1, due=at, anchor=at,
+        started=at, step=-1, due=at, anchor=at, version=rule.version,
     )  # fmt: skip
 
 

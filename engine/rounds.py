@@ -21,6 +21,7 @@ from engine.timers import silent_until
 from engine.turn import Turn
 from features.customer import Customer
 from features.events import decode
+from features.vocabulary import THINGS
 from rules.book import Book
 from rules.model import PAID, DueTrigger, InactiveTrigger, Rule
 
@@ -32,7 +33,7 @@ ARM: Final = "arm"
 def listing(customer: Customer, book: Book) -> list[str]:
     """What the index is to list a customer under; "" is himself."""
     identity = memory(customer).identity
-    if not identity.birth or identity.moved_to or customer.cid.startswith("i:"):
+    if not identity.birth or identity.moved_to or customer.cid.startswith(THINGS):
         return []
     return ["", *listed(customer, book.holders)] if book.holders else [""]
 

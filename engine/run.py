@@ -16,7 +16,7 @@ from engine.decide import DUPLICATE, PROCESSED, decide, receive, wake_up
 from engine.effects import Effects, Moment
 from engine.erasure import ERASED
 from engine.ids import quarantine_id
-from engine.journal import Example, memory, write
+from engine.journal import Example, Returning, memory, write
 from engine.peak import LOOK_MS, at_tick
 from engine.records import LETTER, REJECTED, TICK, Record, is_event
 from engine.rounds import PART_MAX, begin_letter, cid_of, reach
@@ -154,8 +154,8 @@ class Run:
             if cid in poison:
                 left = write(customer)
                 left.journey.open, left.journey.silent, left.journey.alarm = [], {}, 0
-                left.journey.planned = {}
-                left.example = Example()
+                left.journey.planned, left.journey.watches = {}, []
+                left.example, left.returning = Example(), Returning()
                 self._reject(record, "poison_timer", poison[cid], cid)
                 continue
             try:

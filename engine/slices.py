@@ -7,6 +7,7 @@ slice is his shard's then, and what he waits for is decided at once, as of its d
 
 from typing import Any
 
+from engine import pools
 from engine.budgets import ASK, LEDGERS, SLICE, UNSPENT, fill, key_of
 from engine.effects import Effects, Letter, Moment
 from engine.identity import forwarded
@@ -23,6 +24,9 @@ def settle(
     ledger: Customer, kind: str, body: dict[str, Any], moment: Moment, effects: Effects
 ) -> None:
     """A letter to a ledger: a shard asks for a slice, or gives back what it did not spend."""
+    if ledger.cid.startswith(pools.POOL):
+        _of_codes(ledger, kind, body, moment, effects)
+        return
     if kind == UNSPENT:
         ledger.touch(LEDGER).take_back(body["number"], body["left"])
         return
@@ -32,6 +36,19 @@ def settle(
         Bucket(*body["bucket"]), body["limit"], body["need"], moment.settings.shards
     )
     answer = {**body, "granted": granted}
+    effects.letters.append(Letter(body["cid"], SLICE, answer, moment.offset))
+
+
+def _of_codes(
+    ledger: Customer, kind: str, body: dict[str, Any], moment: Moment, effects: Effects
+) -> None:
+    """The same of a pool: what is granted and given back are codes."""
+    pool: pools.Pool = ledger.touch(pools.STATE)
+    if kind == UNSPENT:
+        pool.stock = [*pool.stock, *body["codes"]]
+        return
+    codes = pool.grant(body["need"], moment.settings.shards)
+    answer = {**body, "granted": len(codes), "codes": codes}
     effects.letters.append(Letter(body["cid"], SLICE, answer, moment.offset))
 
 
@@ -49,7 +66,8 @@ def receive_slice(
         return
     if held is None:
         held = slices[key] = Slice(moment.log_time, limit=body["limit"])
-    fill(held, body["granted"], body["need"], body["limit"], moment.log_time)
+    codes = body.get("codes", ())
+    fill(held, body["granted"], body["need"], body["limit"], moment.log_time, codes)
     if any(one.waits_for_slice for one in memory(customer).journey.open):
         turn = Turn(customer, moment, effects)
         for one in sorted(turn.journey.open, key=lambda one: order_of(turn.book, one)):

@@ -7,11 +7,11 @@ Must live here: the way from one wait to the next, and waiting. Must not: what a
 
 from engine.acting import act, hold
 from engine.dates import moment_of
-from engine.ids import share
 from engine.journal import SEPARATOR, Instance
+from engine.lots import Lot
 from engine.subjects import concerns
 from engine.turn import Turn
-from rules.model import Act, Rule, Split, SplitBranch, Wait
+from rules.model import Act, Rule, Wait
 from rules.program import passage
 
 
@@ -19,14 +19,16 @@ def advance(turn: Turn, rule: Rule, instance: Instance, at: int) -> None:
     """Go on from the step it stands at, as of `at`: one decision, then a wait or the end."""
     turn.about(rule, instance.subject, instance)
     instance.again, before = 0, instance.step
-
-    def draw(split: Split) -> SplitBranch:
-        return split.drawn(share(rule.name, rule.run, split.step, instance.birth))
-
-    found = passage(rule.steps, instance.step + 1, lambda asked: turn.holds(asked, None, at), draw)
+    lot = Lot(turn, rule, instance, at)
+    found = passage(
+        rule.steps, instance.step + 1, lambda asked: turn.holds(asked, None, at), lot.draw
+    )
     instance.due = at
     instance.step = found.end
-    if found.actions and not act(turn, rule, instance, Act(found.actions, found.step), found.split):
+    drawn = lot.bandit.step if lot.bandit else ""
+    decides = found.actions or drawn
+    step = Act(found.actions, drawn or found.step)
+    if decides and not act(turn, rule, instance, step, found.split, lot):
         if instance.again:  # the whole of it is decided anew, choices and all
             instance.step = before
             turn.journey.arm(instance.again)
@@ -35,6 +37,7 @@ def advance(turn: Turn, rule: Rule, instance: Instance, at: int) -> None:
         return
     wait = rule.steps[found.end] if found.end < len(rule.steps) else None
     if isinstance(wait, Wait) and _waits(turn, rule, instance, wait, at):
+        instance.place = wait.step
         turn.journey.arm(instance.due)
     else:
         close(turn, instance)

@@ -76,6 +76,7 @@ class ShardState(msgspec.Struct, array_like=True):
     killed: str = ""  # what the kill switch stopped last; see switches.py
     schedules: dict[str, int] = {}  # rule and schedule -> till when it is seen to (ms)
     alarm: int = 0  # when the shard itself has something to do (ms), as its sorted set has it
+    past: dict[str, str] = {}  # old edition of a rule -> the book it is in; see editions.py
 
 
 class Prefetched(NamedTuple):

@@ -23,8 +23,6 @@ SUBJECTS_MAX: Final = 50
 def subject_of(rule: Rule, customer: Customer, event: Event, timezone: str) -> str | None:
     """The id of what the rule acts once for; None when the event does not carry it."""
     kind, properties = rule.once_per, event.properties
-    if kind in THINGS:
-        return id_of_thing(kind, event, properties) or None
     if kind == "customer":
         return "customer"
     if kind == "week" or kind in PERIODS:
@@ -56,7 +54,7 @@ def id_of_thing(kind: str, event: Event, line: Mapping[str, Any]) -> str:
     """
     if kind in THINGS:
         return str(line.get(f"{kind}_id") or "")
-    if kind == "review":
+    if kind in {"review", "complaint", "drift"}:
         return event.message_id
     if kind == "coupon":
         return str(line.get("code") or line.get("coupon_id") or line.get("coupon") or "")

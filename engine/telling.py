@@ -18,8 +18,8 @@ _SECRETS: Final = tuple(
     for pattern, blank in (
         (r"(?<=://)[^\s/@'\"]*@", f"{BLANK}@"),  # user and password of an address
         (r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+", BLANK),  # a mail address
-        (r"(?<![\w.])\+\d[\d ()-]{6,18}\d(?!\w)", BLANK),  # a phone with its country
-        (r"(?<![\w.])1[3-9]\d{9}(?![\w.])", BLANK),  # a Chinese mobile
+        (r"(?a)(?<![\w.])\+\d[\d ()-]{6,18}\d(?!\w)", BLANK),  # a phone with its country
+        (r"(?a)(?<![\w.])1[3-9]\d{9}(?!\w|\.\d)", BLANK),  # a Chinese mobile, amid Chinese too
         (r"whsec_[\w+/=-]+", BLANK),
         (r"\b(?:web|server)_[\w-]{24,}", BLANK),  # a write key of our making
         (r"(?i)\b(basic|bearer) [\w+/=.~-]{8,}", rf"\1 {BLANK}"),

@@ -5,10 +5,13 @@ the due time. Must not: what the steps after it do. The shard's sorted set keeps
 customer's earliest alarm; all the rest is found here, from his own memory.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
+from engine.acting import hold
 from engine.dues import came
+from engine.editions import HELD as EDITED
+from engine.editions import going_by, is_out
 from engine.gifts import give
 from engine.journal import Instance
 from engine.membership import look
@@ -29,7 +32,9 @@ from rules.model import (
 )
 
 FIRINGS_MAX: Final = 500
+SILENCE_MS_MIN: Final = 60_000  # of a computed one; the loader sees to written ones
 FIRST: Final = 1_000  # above any rule's priority
+AFTER_ALL: Final = "\U0010ffff"  # a digest gathers behind all else of its rule
 AT_DATES: Final = (DueTrigger, SequenceTrigger)
 IN_TURNS: Final = (ScheduleTrigger, ItemTrigger)
 LOWER: Final = 50  # the priority of a rule that says nothing; below it a rule waits at a peak
@@ -126,12 +131,25 @@ def broke_silences(turn: Turn, ears: Ears, at: int) -> None:
                 journey.arm(due)
 
 
+def resize_silences(turn: Turn, rules: Iterable[Rule], at: int) -> None:
+    """What the length of these silences is read from may be another since `at` (ms)."""
+    journey = turn.journey
+    for rule in rules:
+        last = journey.silent.get(rule.name, 0)
+        if last > 0 and (due := silent_until(turn, rule, last)):
+            if due < at:  # he has been silent for so long already, and it is known from now on
+                journey.met[rule.name] = at
+            journey.arm(max(due, at))
+
+
 def silent_until(turn: Turn, rule: Rule, last: int) -> int:
     """When a silence since `last` (ms) is long enough for the rule; 0 when that is unknown."""
     if not isinstance(rule.trigger, InactiveTrigger):
         return 0
+    if rule.name in turn.book.laid_silences:
+        turn.about(rule)
     silence = rule.trigger.for_ms.get(turn.context(last))
-    return last + int(silence) if isinstance(silence, int | float) else 0
+    return last + max(SILENCE_MS_MIN, int(silence)) if isinstance(silence, int | float) else 0
 
 
 def _fire(turn: Turn, rule: Rule, about: str, due: int) -> None:
@@ -146,27 +164,39 @@ def _fire(turn: Turn, rule: Rule, about: str, due: int) -> None:
     try:
         is_date = isinstance(rule.trigger, DueTrigger)
         subject = came(turn, rule, about, due) if is_date else about
-        if subject is not None:
+        if subject is not None and _wanted(turn, rule, about, due):
             enter(turn, rule, subject, due)
     except Exception as error:  # noqa: BLE001 - a rule's fault is that rule's alone
         fail(turn, rule, about, due, error)
 
 
+def _wanted(turn: Turn, rule: Rule, about: str, due: int) -> bool:
+    """Whether a silence's own condition holds when it is long enough."""
+    if not isinstance(rule.trigger, InactiveTrigger) or rule.trigger.condition is None:
+        return True
+    turn.about(rule, about)
+    return turn.holds(rule.trigger.condition, None, due)
+
+
 def order_of(book: Book, instance: Instance) -> tuple[int, int, str, str]:
     """The place of an instance among a customer's timers."""
     rule = book.rules.get(instance.rule)
-    return instance.wakes, -rule.priority if rule else 0, instance.rule, instance.subject
+    last = AFTER_ALL if instance.gathered else ""
+    return instance.wakes, -rule.priority if rule else 0, instance.rule, last + instance.subject
 
 
 def resume(turn: Turn, instance: Instance) -> None:
     """Go on with an instance, as of its due time."""
     due = instance.due
-    rule = turn.book.rules.get(instance.rule)
+    rule = going_by(turn.book, instance)
     if rule is None:
         close(turn, instance)
         return
     try:
-        if instance.gift:
+        if is_out(rule, instance):
+            hold(turn, rule, instance, EDITED, due)
+            close(turn, instance)
+        elif instance.gift:
             give(turn, rule, instance)
         elif isinstance(rule.trigger, RequestTrigger):
             claim_again(turn, rule, instance)

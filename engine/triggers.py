@@ -105,7 +105,7 @@ def fire(journey: Journey, rule: Rule, key: bytes) -> None:
 def _instance(turn: Turn, rule: Rule, subject: str, at: int, key: bytes) -> Instance:
     return Instance(
         rule=rule.name, run=rule.run, subject=subject, birth=turn.birth, key=key,
-        started=at, step=-1, due=at, anchor=at,
+        started=at, step=-1, due=at, anchor=at, version=rule.version,
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from rules.values import Context
 class Turn:
     """One customer, one record or timer; who asks for the `journey` may change it."""
 
-    __slots__ = ("book", "customer", "effects", "extra", "journey", "moment")
+    __slots__ = ("book", "customer", "effects", "extra", "journey", "moment", "product")
 
     def __init__(self, customer: Customer, moment: Moment, effects: Effects) -> None:
         self.customer = customer
@@ -31,6 +31,7 @@ class Turn:
         self.book: Book = moment.book
         self.extra: Mapping[str, Any] = moment.presets  # names laid over the catalog just now
         self.journey: Journey = write(customer).journey
+        self.product = ""  # what the page that asks is about
 
     @property
     def birth(self) -> bytes:
@@ -46,7 +47,7 @@ class Turn:
         """What is asked from here on is asked for this rule, its subject and its instance."""
         self.extra = self.moment.presets
         if rule.laid:  # an example's own values go before them
-            self.extra = {**over(self.customer, self.book, rule, subject, instance), **self.extra}
+            self.extra = {**over(self.customer, self.moment, rule, subject, instance), **self.extra}
 
     def holds(self, condition: Expr | None, event: Event | None, at: int) -> bool:
         """Whether a condition is surely true at `at` (ms); none always is."""

@@ -9,21 +9,32 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from engine import sequences
-from engine.journal import REACHED_MAX, Instance, Journey, note, noted
+from engine.editions import going_by
+from engine.journal import (
+    OPEN_WATCHES_MAX,
+    REACHED_MAX,
+    Instance,
+    Journey,
+    Watch,
+    note,
+    noted,
+)
+from engine.steps import duration
 from engine.subjects import concerns
-from rules.book import Book
+from engine.turn import Turn
 from rules.model import Rule, Wait
 
 ENTRIES_MAX: Final = 100
 
 
-def unite(mine: Journey, theirs: Journey, book: Book, log_time: int) -> None:
-    """Take in the other's journey, the known user's being mine."""
+def unite(turn: Turn, theirs: Journey) -> None:
+    """Take in the other's journey, the known user's being the turn's; he is united otherwise."""
+    mine, book, log_time = turn.journey, turn.book, turn.moment.log_time
     for one in theirs.open:
         if one.waits_for_slice:  # the answer may come to another id, or be there already
             one.again = max(log_time, one.due)
             mine.arm(one.again)
-    _instances(mine, theirs, book)
+    _instances(turn, theirs)
     for part in UNITED:
         part(mine, theirs)
     sequences.unite(mine, theirs, book)
@@ -32,20 +43,21 @@ def unite(mine: Journey, theirs: Journey, book: Book, log_time: int) -> None:
         mine.arm(theirs.alarm)
 
 
-def _instances(mine: Journey, theirs: Journey, book: Book) -> None:
+def _instances(turn: Turn, theirs: Journey) -> None:
     """Who did on the other side what ends or delays an instance has done it.
 
     Who paid there is not rescued here.
     """
+    mine = turn.journey
     fired = mine.fired.keys() | mine.ever.keys()
-    kept = [one for one in mine.open if _goes_on(one, theirs, book)]
-    kept += [one for one in theirs.open if one.key not in fired and _goes_on(one, mine, book)]
+    kept = [one for one in mine.open if _goes_on(turn, one, theirs)]
+    kept += [one for one in theirs.open if one.key not in fired and _goes_on(turn, one, mine)]
     mine.open = kept
 
 
-def _goes_on(instance: Instance, other: Journey, book: Book) -> bool:
+def _goes_on(turn: Turn, instance: Instance, other: Journey) -> bool:
     """Let an instance hear what the other side did after it began; False when that ends it."""
-    rule = book.rules.get(instance.rule)
+    rule = going_by(turn.book, instance)
     if rule is None or instance.gift:
         return True
     for name, at, subjects in noted(other):
@@ -57,7 +69,8 @@ def _goes_on(instance: Instance, other: Journey, book: Book) -> bool:
         if instance.again or not isinstance(wait, Wait):
             continue
         if name in wait.since_last and at > instance.anchor:
-            instance.anchor, instance.due = at, at + wait.for_ms
+            turn.about(rule, instance.subject, instance)
+            instance.anchor, instance.due = at, at + (duration(turn, wait, at) or 0)
     return True
 
 
@@ -86,11 +99,21 @@ def _both(mine: dict[str, list[int]], theirs: Mapping[str, list[int]], most: int
 def _limits(mine: Journey, theirs: Journey) -> None:
     _both(mine.entries, theirs.entries, ENTRIES_MAX)
     _both(mine.reached, theirs.reached, REACHED_MAX)
+    _both(mine.digests, theirs.digests, REACHED_MAX)
 
 
 def _planned(mine: Journey, theirs: Journey) -> None:
     for rule, turns in theirs.planned.items():
         mine.planned[rule] = {**turns, **mine.planned.get(rule, {})}
+
+
+def _watches(mine: Journey, theirs: Journey) -> None:
+    """What either waits to see; of one model no more than one customer may have, the oldest."""
+    kept: dict[str, list[Watch]] = {}
+    for one in sorted((*mine.watches, *theirs.watches), key=lambda one: one.opened):
+        kept.setdefault(one.model, []).append(one)
+        mine.arm(one.deadline)
+    mine.watches = [one for model in kept.values() for one in model[:OPEN_WATCHES_MAX]]
 
 
 def _silences(mine: Journey, theirs: Journey) -> None:
@@ -123,4 +146,5 @@ UNITED: Final[tuple[Callable[[Journey, Journey], None], ...]] = (
     _pauses,
     _dates,
     _planned,
+    _watches,
 )

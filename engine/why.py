@@ -21,6 +21,7 @@ from engine.subjects import subject_at
 from engine.timers import silent_until
 from engine.triggers import FIRING
 from engine.turn import Turn
+from features.models.names import SCORE_NAMES
 from rules.model import (
     PERIODS,
     Act,
@@ -76,6 +77,7 @@ def why(turn: Turn, rule: Rule, at: int) -> Why:
     turn.about(rule, subject)
     found = Why(rule.name)
     found.facts = [*_trigger(turn, rule), *_open(turn, rule), *_fired(turn, rule, subject)]
+    found.facts += _models(turn, rule)
     found.condition = clauses(
         rule.condition, turn.context(at), scope_of(turn.book, rule, event=False)
     )
@@ -142,6 +144,16 @@ def _fired(turn: Turn, rule: Rule, subject: str) -> list[str]:
     return []
 
 
+def _models(turn: Turn, rule: Rule) -> list[str]:
+    """Of which version the scores are that the rule reads."""
+    read = sorted(rule.laid & SCORE_NAMES.keys())
+    if not read:
+        return []
+    if not turn.moment.models:
+        return [f"no model has learned yet: {', '.join(read)} cannot be known"]
+    return [f"{', '.join(read)} by the models of version {turn.moment.model[:12]}"]
+
+
 def _words(case: Case, reason: str) -> str:
     """Why a gate holds, for people, with the nearest change where there is one."""
     speak = _WORDS.get(reason)
@@ -194,15 +206,18 @@ _PLAIN: Final = {
     "inactive": "its time is over",
     "killed": "the kill switch stops it",
     "late": "it would come too late",
-    "risk": "he most likely abuses coupons",
+    "risk": "he shows the signs of abuse that the rule or the shop asks for",
     "pause": "a pause holds for him",
     "unreachable": "each channel of the message bounced",
     "cap": "the caps on messages are used up",
     "quiet": "these are quiet hours",
     "shadow": "it runs in shadow: rows are written, nothing is sent",
     "budget": "the budget is used up",
+    "codes": "the pool of imported codes is empty",
+    "digest": "another decision of the same digest speaks for it",
     "once_per": "it was done for this subject already",
     "too_many_open": "too much is under way for him",
+    "edited": "the rule was edited, and the wait it stood at is gone",
     "stopped": "an event of stop_on ended it",
     "condition": "the condition does not hold",
     "missing_value": "an amount could not be computed: a value is not known",

@@ -26,6 +26,7 @@ from features.values import (
 )
 from features.vocabulary import (
     CALL_NAMES,
+    ENTITY_EVENTS,
     GA4_NAMES,
     ITEM_EVENTS,
     NAMES,
@@ -71,18 +72,19 @@ class Event(msgspec.Struct, omit_defaults=True, kw_only=True):
     row: list[Any] = []  # [file hash, row number] of a replay or an import
 
 
+_KEYED: Final = {**{name: ("i:", of) for name, of in ITEM_EVENTS.items()}, **ENTITY_EVENTS}
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder(Event)
 
 
 def key(event: Event) -> bytes:
-    """The log's key: `i:` thing, else `u:` user, else `a:` anonymous visitor.
+    """The log's key: `i:` thing, `m:` merchant, `model:`, else `u:` user, `a:` anonymous visitor.
 
     It depends on the event's own bytes alone: a look-up would reorder and double events.
     """
-    item = ITEM_EVENTS.get(event.name)
-    if item is not None and event.type == "track":
-        return b"i:" + str(event.properties.get(item, "")).encode()
+    keyed = _KEYED.get(event.name)
+    if keyed is not None and event.type == "track":
+        return f"{keyed[0]}{event.properties.get(keyed[1], '')}".encode()
     if event.user_id:
         return b"u:" + event.user_id.encode()
     return b"a:" + event.anonymous_id.encode()
@@ -190,10 +192,10 @@ def _properties(item: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
 
 
 def _require_ids(event: Event) -> None:
-    thing = ITEM_EVENTS.get(event.name) if event.type == "track" else None
-    if thing is not None:
-        if not event.properties.get(thing):
-            raise BadEvent("missing_id", f"properties.{thing}: {event.name} needs it")
+    keyed = _KEYED.get(event.name) if event.type == "track" else None
+    if keyed is not None:
+        if not event.properties.get(keyed[1]):
+            raise BadEvent("missing_id", f"properties.{keyed[1]}: {event.name} needs it")
     elif event.type == "alias":
         if not event.user_id or not event.previous_id:
             raise BadEvent("missing_id", "userId, previousId: an alias call needs both")

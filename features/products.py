@@ -16,6 +16,7 @@ class Products(msgspec.Struct, array_like=True):
     """Product id -> times of views in ms, the latest last."""
 
     viewed: dict[str, list[int]] = {}
+    told: int = 0  # views up to then (ms) left as a visit's example; the engine writes it
 
 
 def fold(products: Products, event: Event, emit: Emit) -> None:  # noqa: ARG001 - a fold's shape
@@ -54,7 +55,7 @@ def merge(mine: Products, theirs: Products) -> Products:
     for times in viewed.values():
         _trim(times)
     kept = newest(((name, times[-1]) for name, times in viewed.items()), PRODUCTS_MAX)
-    return Products({name: viewed[name] for name in reversed(kept)})
+    return Products({name: viewed[name] for name in reversed(kept)}, max(mine.told, theirs.told))
 
 
 def views_24h(products: Products, product_id: str, now: int) -> int:

@@ -40,19 +40,13 @@ def fold(seen: Seen, event: Event, emit: Emit) -> None:  # noqa: ARG001 - a fold
     if is_last:
         seen.last = at
     if channel and channel != SERVER:
-        if channel in seen.channels:
-            seen.channels[channel] += 1
-        else:
-            channel = _count(seen.channels, channel)
+        channel = _count(seen.channels, channel)
         if is_last or not seen.last_channel:
             seen.last_channel = channel
         if is_first or not seen.first_channel:
             seen.first_channel = channel
     if device:
-        if device in seen.devices:
-            seen.devices[device] += 1
-        else:
-            device = _count(seen.devices, device)
+        device = _count(seen.devices, device)
         if is_last or not seen.last_device:
             seen.last_device = device
         if is_first or not seen.first_device:

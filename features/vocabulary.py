@@ -69,6 +69,7 @@ AFTER_SALES: Final = (
     "Repair Requested",
     "Dispute Opened",
     "Guarantee Claimed",
+    "Feedback Received",
     "Ticket Opened",
     "Ticket Reopened",
     "Referral Sent",
@@ -118,6 +119,15 @@ ITEM_EVENTS: Final = {
     "Live Ended": "live_id",
 }
 
+# About an entity of the shop that is no customer: keyed by the prefix and the property named here.
+# Rules hear them as they hear a customer's: it has its own state, instances, caps and decisions.
+ENTITY_EVENTS: Final = {
+    "Complaint Spiked": ("m:", "merchant_id"),
+    "Model Drifted": ("model:", "model"),
+}
+ENTITIES: Final = ("m:", "model:")  # a merchant, a model
+THINGS: Final = ("i:", "b:", *ENTITIES)  # whatever is no customer
+
 NAMES: Final = frozenset(
     (
         *CALL_NAMES.values(),
@@ -128,7 +138,14 @@ NAMES: Final = frozenset(
         *ABOUT_CUSTOMER,
         *ACCOUNT,
         *ITEM_EVENTS,
+        *ENTITY_EVENTS,
     )
+)
+
+REVIEWED: Final = "Product Reviewed"
+# Events whose `text` is read for what it says: reviews, and what comes by phone, mail or in public.
+SAYING: Final = frozenset(
+    (REVIEWED, "Survey Answered", "Ticket Opened", "Post Published", "Feedback Received")
 )
 
 # Order Completed and Order Paid are one fact, once per order_id.
@@ -139,6 +156,7 @@ NOT_BY_CUSTOMER: Final = frozenset(
     (
         *ABOUT_CUSTOMER,
         *ITEM_EVENTS,
+        *ENTITY_EVENTS,
         "Order Updated",
         "Order Delivered",
         "Order Refunded",
@@ -151,11 +169,11 @@ NOT_BY_CUSTOMER: Final = frozenset(
 ) - {"Message Opened", "Message Clicked", "Message Unsubscribed", "Pickup Collected"}
 
 # A browser's key is public: whoever reads it must not be able to assert these for someone.
-SERVER_ONLY: Final = frozenset((*ORDERS, *ABOUT_CUSTOMER, *ACCOUNT, *ITEM_EVENTS))
+SERVER_ONLY: Final = frozenset((*ORDERS, *ABOUT_CUSTOMER, *ACCOUNT, *ITEM_EVENTS, *ENTITY_EVENTS))
 SERVER_ONLY_PREFIXES: Final = ("Order ", "Points ", "Consent ")
 
 # Events whose own `channel` property is that of a message or a ticket, not of the visit.
-OTHER_CHANNEL_PREFIXES: Final = ("Message ", "Ticket ")
+OTHER_CHANNEL_PREFIXES: Final = ("Message ", "Ticket ", "Feedback ")
 
 # What a browser's key may not say of whom it identifies: it would buy him a better offer.
 SERVER_ONLY_TRAITS: Final = frozenset({"tier", "member_tier"})
@@ -164,6 +182,7 @@ SERVER_ONLY_TRAITS: Final = frozenset({"tier", "member_tier"})
 # number, flag, time (kept as ms UTC), texts (a list of text), lines (a list of products)
 PROPERTY_KINDS: Final = {
     "action": "text",
+    "address_id": "id",
     "affiliation": "text",
     "amount": "money",
     "brand": "text",
@@ -195,6 +214,7 @@ PROPERTY_KINDS: Final = {
     "offer": "text",
     "order_id": "id",
     "over": "money",
+    "payment_id": "id",
     "points": "number",
     "position": "number",
     "price": "money",

@@ -7,17 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from rules.actions_parts import TO, Beside, recipient, word
+from rules.actions_parts import TO_PERSON, Beside, recipient, word
 from rules.document import Fields, Node
 from rules.errors import BadText, near, one_of
 from rules.forms import Form, Key
 from rules.looking import Looked, date_or_moment, is_looked
-from rules.model import Action, Coupon, DateFeature, Offer, OffKind, Points
+from rules.model import Action, Coupon, DateFeature, Offer, OffKind, Points, Recipient
 from rules.reading import Reader
 from rules.scope import Scope
 from rules.surroundings import Surroundings
 from rules.values import Constant, Value, duration, money, percent
 
+PEOPLE: Final[tuple[Recipient, ...]] = ("customer", "referrer", "friend")  # a merchant has none
 OFF_KEY: Final = Key(
     "off | value",
     "what it takes off: 10% (9折), 30, free shipping, gift SKU",
@@ -33,7 +34,7 @@ COUPON: Final = Form(
         "over": OVER_KEY,
         "most": MOST_KEY,
         "valid": Key("duration | lookup | #valid", "how long it lives from the decision on"),
-        "to": TO,
+        "to": TO_PERSON,
     },
     meant={
         "discount": "off",
@@ -55,7 +56,7 @@ POINTS: Final = Form(
         "for": Key("duration", "with multiply: for how long"),
         "expires": Key("duration | lookup", "how long they last"),
         "reason": Key("text", "what the customer is told they are for"),
-        "to": TO,
+        "to": TO_PERSON,
     },
     meant={"give": "add", "amount": "add", "valid": "expires"},
 )
@@ -163,7 +164,7 @@ def coupon(reader: Reader, node: Node, near_by: Surroundings, beside: Beside) ->
         most=most,
         condition=beside.condition,
         optional=beside.optional,
-        to=recipient(reader, found),
+        to=recipient(reader, found, PEOPLE),
         valid_until=until,
         looked=looked.values,
     )
@@ -191,7 +192,7 @@ def points(reader: Reader, node: Node, near_by: Surroundings, beside: Beside) ->
         reason=reason,
         condition=beside.condition,
         optional=beside.optional,
-        to=recipient(reader, found),
+        to=recipient(reader, found, PEOPLE),
         looked=looked.values,
     )
 

@@ -3,6 +3,7 @@
 Must not live here: any one action.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -16,6 +17,7 @@ from rules.scope import Scope
 from rules.values import Value
 
 TO: Final = Key("customer*/referrer/friend/merchant", "who gets it: under his caps and consent")
+TO_PERSON: Final = Key("customer*/referrer/friend", "who gets it: under his caps and consent")
 NAME_MAX: Final = 64
 
 
@@ -28,11 +30,13 @@ class Beside:
     optional: bool = False
 
 
-def recipient(reader: Reader, found: dict[str, Node]) -> Recipient:
+def recipient(
+    reader: Reader, found: dict[str, Node], among: Sequence[Recipient] = RECIPIENTS
+) -> Recipient:
     """`to`: the customer unless said."""
     if "to" not in found:
         return "customer"
-    return cast("Recipient", reader.choice(found["to"], "recipient", RECIPIENTS))
+    return cast("Recipient", reader.choice(found["to"], "recipient", among))
 
 
 def word(reader: Reader, found: dict[str, Node], key: str, what: str) -> str:

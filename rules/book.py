@@ -32,6 +32,7 @@ from rules.model import (
     Trigger,
     Wait,
 )
+from rules.reads import expressions
 from rules.sieve import Sieve
 from rules.standing import ages, touched, version
 from rules.subjects import ALL_FIELDS, SUBJECTS, Source
@@ -85,6 +86,22 @@ def _links(rule: Rule) -> frozenset[str]:
     return away.union(*(link.names for link in trigger.steps))
 
 
+def _reads(rule: Rule) -> tuple[frozenset[str], frozenset[str]]:
+    """What the length of its silence is read from: features, and names laid over."""
+    trigger = rule.trigger
+    found = list(expressions(trigger.for_ms)) if isinstance(trigger, InactiveTrigger) else []
+    features = frozenset[str]().union(*(one.features for one in found))
+    return features, frozenset[str]().union(*(one.laid for one in found))
+
+
+def _resizes(rule: Rule, names: frozenset[str]) -> bool:
+    """Whether events of these names may change how long a silence the rule asks for."""
+    features, laid = _reads(rule)
+    facets = {feature.partition(".")[0] for feature in features}
+    folds = (name for event in names for name, _ in REGISTRY.folds(event))
+    return bool(laid) or not facets.isdisjoint(folds)
+
+
 Told = tuple[str, str, Source]  # kind of thing, field, what tells it
 
 
@@ -106,6 +123,7 @@ class Ears(NamedTuple):
     sieve: Sieve | None = None  # says which of `triggered` it may concern
     broken: tuple[str, ...] = ()  # of `silenced`, the names of those whose silence is written
     broken_ms: int = 0  # the shortest of their silences
+    resized: tuple[Rule, ...] = ()  # rules whose silence it may make longer or shorter
 
 
 _HELD: Final[Mapping[Holder, frozenset[str]]] = {
@@ -175,6 +193,8 @@ class Book:
     silences: Mapping[str, int] = field(
         default_factory=dict
     )  # of rules where they are written (ms)
+    laid_silences: frozenset[str] = frozenset()  # rules whose silence is read from names laid over
+    past: Mapping[tuple[str, str], Rule] = field(default_factory=dict)  # old editions in use
     _ears: dict[str, Ears | None] = field(default_factory=dict, compare=False, repr=False)
 
     def ears(self, name: str) -> Ears | None:
@@ -194,7 +214,11 @@ class Book:
         written = {rule.name: ms for rule in silenced if (ms := self.silences.get(rule.name))}
         watchers: tuple[Rule, ...] = ()
         if not self.watched.isdisjoint(names):
-            waiting = (rule for rule in self.rules.values() if rule.status != "draft")
+            waiting = (
+                rule
+                for rule in (*self.rules.values(), *self.past.values())
+                if rule.status != "draft"
+            )
             watchers = tuple(r for r in waiting if not watched_names(r).isdisjoint(names))
         followed = tuple(
             rule for rule in self.of_kind(SequenceTrigger) if not _links(rule).isdisjoint(names)
@@ -209,9 +233,11 @@ class Book:
         sorts = tuple(one for one in self.segments.values() if touched(one, names))
         crossing = tuple(rule for rule in self.of_kind(CrossesTrigger) if touched(rule, names))
         held = frozenset(one for one in self.holders & _HELD.keys() if name in _HELD[one])
+        looked = (rule for rule in self.inactive if rule.name not in self.silences)
+        resized = tuple(rule for rule in looked if _resizes(rule, names))
         heard = (
             *(triggered, silenced, watchers, followed, reached, told, dated, sorts, crossing),
-            held,
+            *(held, resized),
         )
         if not any(heard):
             return None
@@ -221,7 +247,7 @@ class Book:
             frozenset(rule.once_per for rule in watchers),
             followed, reached, told, dated, sorts, crossing, held,
             Sieve(triggered) if triggered else None,
-            tuple(written), min(written.values(), default=0),
+            tuple(written), min(written.values(), default=0), resized,
         )  # fmt: skip
 
     def of_kind(self, kind: type[Trigger]) -> tuple[Rule, ...]:
@@ -263,6 +289,7 @@ class Book:
             inactive=tuple(rule for rule in firing if isinstance(rule.trigger, InactiveTrigger)),
             watched=frozenset().union(*(watched_names(rule) for rule in waiting)),
             hash=sources_hash(sources),
+            laid_silences=frozenset(rule.name for rule in firing if _reads(rule)[1]),
             silences={rule.name: ms for rule in firing if (ms := _silence(rule))},
             shop=shop,
             offers=offers,
@@ -277,6 +304,18 @@ class Book:
             ),
             standing=version(segments, crossing, sources, shop.timezone),
             ageing=tuple(one for one in standings if ages(one)),
+        )
+
+    def beside(self, past: Mapping[tuple[str, str], Rule]) -> "Book":
+        """The same with old editions of its rules, by name and version: open instances hear."""
+        waiting = past.values()
+        tells = _tells(frozenset().union(*(rule.laid | _others(rule) for rule in waiting)))
+        return replace(
+            self,
+            past=past,
+            watched=self.watched.union(*(watched_names(rule) for rule in waiting)),
+            tells=(*self.tells, *(one for one in tells if one not in self.tells)),
+            _ears={},
         )
 
     def only(self, name: str) -> "Book":

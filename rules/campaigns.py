@@ -3,24 +3,27 @@
 Must live here: the top keys, and what they ask of one another. Must not: folders, other files.
 """
 
+import hashlib
 import re
 from dataclasses import replace
 from typing import Final, cast
 from zoneinfo import ZoneInfo
 
-from rules.document import Node
-from rules.entering import budget, check_once_per, limits, once_per, quiet, stop_on
+from rules.document import Node, plain
+from rules.entering import budget, check_once_per, digest, limits, once_per, quiet, stop_on
 from rules.errors import BadText
 from rules.examples import examples
 from rules.forms import Form, Key
 from rules.model import (
+    IN_FLIGHT,
     ONCE_PER,
     PURPOSES,
     STATUSES,
     Act,
+    Bandit,
     Coupon,
+    InFlight,
     Purpose,
-    Rate,
     Recommend,
     RequestTrigger,
     Rule,
@@ -31,14 +34,15 @@ from rules.model import (
     Trigger,
     Wait,
 )
-from rules.program import flat
+from rules.program import flat, lots
 from rules.reading import Reader
 from rules.reads import laid_over
+from rules.risk import rule_risk
 from rules.shop import share
 from rules.steps import steps
 from rules.surroundings import Surroundings
 from rules.triggers import trigger
-from rules.values import duration, moment, rate
+from rules.values import duration, moment
 
 RULE: Final = Form(
     "rule",
@@ -100,8 +104,22 @@ RULE: Final = Form(
             "instead of the shop's; deferred: decided anew at the end",
             'quiet_hours: {from: "21:30", to: "09:00", then: drop}',
         ),
+        "risk": Key(
+            "[condition] | none",
+            "who is held by risk, instead of the shop's; none: nobody",
+            "risk: risk.anomaly > 0.99",
+        ),
         "digest": Key(
-            "rate", "several that are due together are one decision", "digest: 1 per day"
+            "rate",
+            "several that are due together are one decision, and so many a period; what "
+            "they say of a subject is the first one's, `digest.count` and `digest.subjects` tell "
+            "of all",
+            "digest: 1 per day",
+        ),
+        "in_flight": Key(
+            "finish*/move",
+            "when it is edited, customers inside finish on the version they entered, or move",
+            "in_flight: move",
         ),
         "late": Key(
             "duration", "older than this when it comes to it: held: late (1h)", "late: 10m"
@@ -136,6 +154,7 @@ ACTIVE: Final = Form(
 )
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 LATE_MS: Final = 3_600_000
+_SAYS_NOTHING: Final = frozenset({"title", "owner", "status", "in_flight", "examples"})
 
 
 def campaign(reader: Reader, node: Node, shop: Shop, near_by: Surroundings) -> Rule | None:
@@ -155,7 +174,8 @@ def campaign(reader: Reader, node: Node, shop: Shop, near_by: Surroundings) -> R
         _active(reader, found["active"], scope.zone) if "active" in found else (None, None)
     )
     name = reader.parse(found["rule"], _name, "") if "rule" in found else ""
-    items = steps(reader, found["do"], near_by) if "do" in found else ()
+    inside = near_by.digesting() if "digest" in found else near_by
+    items = steps(reader, found["do"], inside) if "do" in found else ()
     made = flat(items) if len(reader.errors) == before else ()
     status = reader.choice(found["status"], "status", STATUSES) if "status" in found else "draft"
     condition = reader.condition(node, found["if"], scope) if "if" in found else None
@@ -163,13 +183,19 @@ def campaign(reader: Reader, node: Node, shop: Shop, near_by: Surroundings) -> R
     rates, referrer = limits(reader, found["limit"]) if "limit" in found else ((), ())
     held_out = share(reader, found["holdout"]) if "holdout" in found else default
     late = reader.parse(found["late"], duration, LATE_MS) if "late" in found else LATE_MS
-    tests = examples(reader, found["examples"], scope) if "examples" in found else ()
+    tests = (
+        examples(reader, found["examples"], scope, lots(made) if made else None)
+        if "examples" in found
+        else ()
+    )
     run = reader.text(found["run"], "run", 32) if "run" in found else "1"
     title = reader.text(found["title"], "title") if "title" in found else name
     owner = reader.text(found["owner"], "owner", 64) if "owner" in found else ""
     priority = reader.number(found["priority"], "priority", 0, 1_000) if "priority" in found else 50
+    own_risk = rule_risk(reader, node, found["risk"], scope) if "risk" in found else None
     own_quiet = quiet(reader, found["quiet_hours"]) if "quiet_hours" in found else None
-    digest = reader.parse(found["digest"], rate, Rate(1, 0, "day")) if "digest" in found else None
+    edited = reader.choice(found["in_flight"], "way", IN_FLIGHT) if "in_flight" in found else ""
+    gathers = digest(reader, found["digest"], when) if "digest" in found else None
     spends = budget(reader, found["budget"], near_by.currency) if "budget" in found else None
     if when is None or not name:
         return None
@@ -194,7 +220,10 @@ def campaign(reader: Reader, node: Node, shop: Shop, near_by: Surroundings) -> R
         late_ms=late,
         referrer_limits=referrer,
         quiet=own_quiet,
-        digest=digest,
+        risk=own_risk,
+        digest=gathers,
+        in_flight=cast("InFlight", edited or IN_FLIGHT[0]),
+        version=_version(found),
         budget=spends,
         examples=tests,
         file=reader.file,
@@ -223,6 +252,12 @@ def _check_request(
         return
     if any(isinstance(step, Wait) for step in made):
         reader.error(found["do"], "a page does not wait: with `request` there are no waits")
+    if any(isinstance(step, Bandit) for step in made):
+        reader.error(
+            found["do"],
+            "`bandit`: with `request` use split; between a page's asking and its showing what was "
+            "drawn the odds may move on",
+        )
     for step in made:
         for action in step.actions if isinstance(step, Act) else ():
             if not isinstance(action, Show | Recommend | Coupon):
@@ -231,6 +266,12 @@ def _check_request(
                     f"`{action.name.partition(':')[0]}`: with `request` there are show, recommend "
                     "and coupon only",
                 )
+
+
+def _version(found: dict[str, Node]) -> str:
+    """A hash of the keys that say what it does."""
+    told = {key: plain(node) for key, node in sorted(found.items()) if key not in _SAYS_NOTHING}
+    return hashlib.blake2b(repr(told).encode(), digest_size=6).hexdigest()
 
 
 def _name(text: str) -> str:

@@ -64,6 +64,16 @@ class Fields(Node):
     flow: bool = False
 
 
+def plain(node: Node) -> object:
+    """What is written, without its places and its form."""
+    if isinstance(node, Fields):
+        pairs = sorted(node.pairs, key=lambda pair: pair[0].value)
+        return [(key.value, plain(value)) for key, value in pairs]
+    if isinstance(node, Items):
+        return [plain(item) for item in node.items]
+    return node.value if isinstance(node, Text) else None
+
+
 class Refused(Exception):  # noqa: N818 - it carries a RuleError, it is none
     """A document that cannot be read on; `error` says where."""
 

@@ -61,6 +61,7 @@ BUDGET: Final = Form(
         "money": Key("money rate", "so much money a period, counted at a coupon's face"),
     },
 )
+DIGEST_MAX: Final = 100
 NO_TICK: Final = (EventTrigger, SequenceTrigger, RequestTrigger)
 
 
@@ -125,6 +126,16 @@ def limits(reader: Reader, node: Node) -> tuple[tuple[Rate, ...], tuple[Rate, ..
         for key in ("customer", "referrer")
     )
     return customer, referrer
+
+
+def digest(reader: Reader, node: Node, when: Trigger | None) -> Rate | None:
+    """So many decisions a period, however many are due."""
+    found = reader.parse(node, rate, None)
+    if found is not None and (found.calendar in {"run", "ever"} or found.count > DIGEST_MAX):
+        reader.error(node, f"a digest is at most {DIGEST_MAX} per a time, such as 1 per day")
+    if isinstance(when, RequestTrigger):
+        reader.error(node, "a page does not wait: with `request` there is no digest")
+    return found
 
 
 def quiet(reader: Reader, node: Node) -> Quiet | None:

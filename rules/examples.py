@@ -1,12 +1,13 @@
 """`examples:` of a rule as typed data. Must not live here: running them."""
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from features.values import READERS, BadEvent
 from features.vocabulary import PROPERTY_KINDS
 from rules.actions import ACTIONS
 from rules.document import Fields, Items, Node, Text
-from rules.errors import BadText, near
+from rules.errors import BadText, near, one_of
 from rules.events import event_name
 from rules.forms import Form, Key
 from rules.gates import REASONS
@@ -25,11 +26,12 @@ EXAMPLE: Final = Form(
         "given": Key("[#given]", "the events, in any order", needed=True),
         "expect": Key(
             "[#expect]",
-            "every decision that acts, and the holds that matter; [] for none",
+            "what acts, by some of its actions at least, and the holds that matter; [] for none",
             needed=True,
         ),
         "until": Key("duration", "how long it goes on (until nothing is due)"),
         "arm": Key("treated*/holdout", "which arm the customer is in"),
+        "draw": Key("[name]", "the branches of a split or a bandit that fall to him"),
     },
     meant={"events": "given", "when": "given", "then": "expect", "expects": "expect"},
 )
@@ -59,15 +61,19 @@ START: Final = "2026-01-05"
 MANY: Final = 200
 
 
-def examples(reader: Reader, node: Node, scope: Scope) -> tuple[Example, ...]:
-    """All examples of a rule."""
+def examples(
+    reader: Reader, node: Node, scope: Scope, lots: Collection[str] | None
+) -> tuple[Example, ...]:
+    """All examples of a rule; `lots` names the branches it draws, None when that is not known."""
     return tuple(
-        _example(reader, item, scope, number)
+        _example(reader, item, scope, number, lots)
         for number, item in enumerate(reader.items(node), start=1)
     )
 
 
-def _example(reader: Reader, node: Node, scope: Scope, number: int) -> Example:
+def _example(
+    reader: Reader, node: Node, scope: Scope, number: int, lots: Collection[str] | None
+) -> Example:
     found = reader.fields(node, EXAMPLE)
     start = moment(START, scope.zone)
     if "start" in found:
@@ -90,8 +96,21 @@ def _example(reader: Reader, node: Node, scope: Scope, number: int) -> Example:
         expect=tuple(sorted(expect, key=lambda one: one.at_ms)),
         until=reader.parse(found["until"], duration, 0) if "until" in found else None,
         arm="holdout" if holds == "holdout" else "treated",
+        draws=_draws(reader, found["draw"], lots) if "draw" in found else frozenset(),
         line=node.line,
     )
+
+
+def _draws(reader: Reader, node: Node, lots: Collection[str] | None) -> frozenset[str]:
+    """The branches of a split or a bandit that fall to the customer."""
+    found = set()
+    for item in reader.items(node):
+        name = reader.text(item, "a branch's name", 64)
+        found.add(name)
+        if lots is not None and name not in lots:
+            told = near(name, lots) or (f": it has {one_of(sorted(lots))}" if lots else "")
+            reader.error(item, f"no split or bandit of this rule has a branch `{name}`{told}")
+    return frozenset(found)
 
 
 def _at(reader: Reader, node: Node, start: int, scope: Scope) -> int:

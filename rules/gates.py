@@ -16,7 +16,7 @@ class Gate(NamedTuple):
 
 ORDER: Final = (
     Gate("status", ("draft", "paused", "inactive", "late", "killed")),
-    Gate("if", ("condition", "unknown", "missing_value", "error", "stopped")),
+    Gate("if", ("condition", "unknown", "missing_value", "error", "stopped", "edited")),
     Gate("once_per", ("once_per", "too_many_open")),
     Gate("risk", ("risk",)),
     Gate("pauses", ("pause",)),
@@ -27,6 +27,7 @@ ORDER: Final = (
     Gate("priority", ("priority",)),
     Gate("holdout", ("holdout", "shadow")),
     Gate("quiet", ("quiet",)),
-    Gate("budget", ("budget",)),
+    Gate("digest", ("digest",)),
+    Gate("budget", ("budget", "codes")),
 )
 REASONS: Final = tuple(reason for gate in ORDER for reason in gate.reasons)

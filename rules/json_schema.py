@@ -7,13 +7,14 @@ which): `laike rules check` has the last word. Must not live here: any one key.
 
 from typing import Any, Final
 
+from features.models.names import SCORE_NAMES
 from features.vocabulary import NAMES
 from rules.forms import Form, Key
 from rules.gates import REASONS
 from rules.language import FORMS, Written, written
 from rules.scope import catalog_scope
 from rules.subjects import ALL_FIELDS
-from rules.unbuilt import TO_COME, UNBUILT
+from rules.unbuilt import UNBUILT
 
 DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 Json = dict[str, Any]
@@ -81,7 +82,7 @@ def schema(place: str = "rule", unbuilt: frozenset[str] = UNBUILT) -> Json:
     features = {
         **dict.fromkeys(catalog_scope().features),
         **dict.fromkeys(ALL_FIELDS),
-        **dict.fromkeys(TO_COME),
+        **dict.fromkeys(SCORE_NAMES),
     }
     definitions["feature"] = {"anyOf": [{"enum": sorted(features)}, {"type": "string"}]}
     definitions |= {f"atom-{name.replace(' ', '-')}": one for name, one in ATOMS.items()}

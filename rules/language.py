@@ -7,22 +7,24 @@ from typing import Final, NamedTuple
 
 from rules.actions import ACTIONS
 from rules.actions_money import VALID
+from rules.bandits import ARM, BANDIT
 from rules.campaigns import ACTIVE, RULE
 from rules.entering import BUDGET, LIMIT, QUIET, STOP_ON
 from rules.examples import EXAMPLE, EXPECT, GIVEN
 from rules.forms import Form
 from rules.offers import CODES, OFFER, RETURNS
+from rules.risk import RISK
 from rules.segments import SEGMENT, TIER
 from rules.shop import CAP, HOLDOUT, SHOP
-from rules.steps import CHOOSE, SPLIT, STEP, WAIT
+from rules.step_forms import CHOOSE, SPLIT, STEP, WAIT
 from rules.trigger_forms import SEQUENCE, THEN_NOT, WHEN
 
 FORMS: Final[dict[str, Form]] = {
     form.place: form
     for form in (
         *(RULE, ACTIVE, WHEN, SEQUENCE, THEN_NOT, STOP_ON, LIMIT, BUDGET, QUIET),
-        *(STEP, WAIT, CHOOSE, SPLIT, *(kind.form for kind in ACTIONS.values()), VALID),
-        *(EXAMPLE, GIVEN, EXPECT, SEGMENT, TIER, OFFER, CODES, RETURNS, SHOP, HOLDOUT, CAP),
+        *(STEP, WAIT, CHOOSE, SPLIT, BANDIT, ARM, *(kind.form for kind in ACTIONS.values()), VALID),
+        *(EXAMPLE, GIVEN, EXPECT, SEGMENT, TIER, OFFER, CODES, RETURNS, SHOP, HOLDOUT, CAP, RISK),
     )
 }
 FILES: Final = {"rule": "campaigns", "segment": "segments", "offer": "offers", "shop": "shop.yaml"}

@@ -21,7 +21,7 @@ from rules.errors import BadText, RuleError, RuleErrors, format_errors, near
 from rules.model import Offer, Rule, Segment, Shop
 from rules.offers import check_offers, offer
 from rules.reading import Reader
-from rules.reads import after_waits, template_names, templates_named, told
+from rules.reads import after_waits, laid_over, template_names, templates_named, told
 from rules.scope import Scope, catalog_scope
 from rules.segments import segment
 from rules.shop import LANGUAGES, shop
@@ -153,8 +153,12 @@ class _Load:
         rules = self._rules(own, near_by)
         if not self.errors:
             for rule in list(rules.values()):
-                laid = self._names(rule, templates, near_by.about(rule.once_per).scope)
-                rules[rule.name] = replace(rule, laid=rule.laid | laid)
+                inside = near_by.about(rule.once_per)
+                inside = inside.digesting() if rule.digest else inside
+                laid = self._names(rule, templates, inside.scope)
+                rules[rule.name] = replace(
+                    rule, laid=rule.laid | laid | laid_over((own.pauses, own.risk))
+                )
         self.errors += without_ceiling(rules, offers, own)
         if self.errors:
             raise RuleErrors(self.errors)

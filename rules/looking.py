@@ -13,7 +13,6 @@ from rules.model import DateFeature
 from rules.reading import Reader
 from rules.scope import Scope
 from rules.subjects import ALL_FIELDS, MOMENT
-from rules.unbuilt import TO_COME
 from rules.values import Computed, Days, Value, moment
 
 T = TypeVar("T")
@@ -96,9 +95,7 @@ def _is_date(name: str, scope: Scope) -> bool:
     if name in scope.features:
         unit = scope.features[name].unit
         return unit in {YEARLY, MOMENT, "time"} or name.endswith("_at")
-    if name in ALL_FIELDS:
-        return ALL_FIELDS[name].unit == MOMENT
-    return name in TO_COME and name.endswith("_at")
+    return name in ALL_FIELDS and ALL_FIELDS[name].unit == MOMENT
 
 
 def _date(text: str, scope: Scope) -> DateFeature:

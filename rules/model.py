@@ -4,8 +4,8 @@ Must live here: the rule and its program, and the names of all shapes (those of 
 and the shop are in shape_*.py). Must not: YAML, parsing, the engine's state.
 
 A rule's `steps` are a flat program. An instance keeps one index into it: `Act` and `Wait` go on to
-the next, `Choose`, `Split` and `Jump` name the index they go to, always a later one; past the end
-the instance is over. rules/program.py makes it and walks it.
+the next, `Choose`, `Split`, `Bandit` and `Jump` name the index they go to, always a later one; past
+the end the instance is over. rules/program.py makes it and walks it.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ from rules.shape_actions import (
     Task,
     Webhook,
 )
-from rules.shape_shop import Budget, Cap, Offer, Quiet, Segment, Shop, Tier
+from rules.shape_shop import Budget, Cap, Offer, Quiet, Risk, Segment, Shop, Tier
 from rules.shape_triggers import (
     EVERYONE,
     HOLDERS,
@@ -56,26 +56,30 @@ from rules.shape_triggers import (
 from rules.values import Rate
 
 __all__ = [
-    "CHANNELS", "EVERYONE", "HOLDERS", "ONCE_PER", "PAGE", "PAID", "PERIODS", "PURPOSES",
-    "RECIPIENTS", "STATUSES", "Act", "Action", "Alert", "Audience", "Budget", "Cap", "Choose",
-    "Coupon", "CrossesTrigger", "DateFeature", "DueTrigger", "Emit", "EventTrigger", "Example",
-    "Expectation", "Holder", "InactiveTrigger", "ItemTrigger", "Jump", "Looked", "Notify",
-    "OffKind", "Offer", "Pause", "Points", "Purpose", "Quiet", "Rate", "Recipient", "Recommend",
-    "RequestTrigger", "Rule", "ScheduleTrigger", "Segment", "SegmentTrigger", "SequenceStep",
-    "SequenceTrigger", "Shop", "Show", "Split", "SplitBranch", "Status", "Step", "Stop", "StopOn",
-    "Tag", "Task", "ThenNot", "Tier", "Trigger", "Wait", "Webhook",
+    "CHANNELS", "EVERYONE", "HOLDERS", "IN_FLIGHT", "ONCE_PER", "PAGE", "PAID", "PERIODS",
+    "PURPOSES", "RECIPIENTS", "STATUSES", "Act", "Action", "Alert", "Audience", "Bandit",
+    "Budget", "Cap", "Choose", "Coupon", "CrossesTrigger", "DateFeature", "DueTrigger", "Emit",
+    "EventTrigger", "Example", "Expectation", "Holder", "InFlight", "InactiveTrigger",
+    "ItemTrigger", "Jump", "Looked", "Notify", "OffKind", "Offer", "Pause", "Points", "Purpose",
+    "Quiet", "Rate", "Recipient", "Recommend", "RequestTrigger", "Risk", "Rule",
+    "ScheduleTrigger", "Segment", "SegmentTrigger", "SequenceStep", "SequenceTrigger", "Shop",
+    "Show", "Split", "SplitBranch", "Status", "Step", "Stop", "StopOn", "Tag", "Task", "ThenNot",
+    "Tier", "Trigger", "Wait", "Webhook",
 ]  # fmt: skip
 
 Purpose = Literal["marketing", "service", "transactional", "consent"]
 Status = Literal["draft", "shadow", "live", "paused"]
 
+InFlight = Literal["finish", "move"]
+
 STATUSES: Final = ("draft", "shadow", "live", "paused")
 PURPOSES: Final = ("marketing", "service", "transactional", "consent")
+IN_FLIGHT: Final = ("finish", "move")
 PERIODS: Final = ("year", "month", "week", "day")
 ONCE_PER: Final = (
     *("customer", *PERIODS, "tick"),
-    *("session", "visit", "cart", "order", "product", "coupon", "ticket", "review", "referral"),
-    *("live", "lapse", "event"),
+    *("session", "visit", "cart", "order", "product", "coupon", "ticket", "review", "complaint"),
+    *("drift", "referral", "live", "lapse", "event"),
 )
 # 下单 is not 付款: these two names are one fact, and a rule that names either gets the first.
 PAID: Final = frozenset({"Order Completed", "Order Paid"})
@@ -96,7 +100,7 @@ class Wait:
     `event` is the awaited event as written; `events` also holds its other name, if it has one.
     With `until` (ms UTC, or a date) `for_ms` is 0: it ends then, at once when that is past.
     After a wait for an event, `arrived` says whether it came. `looked["for_ms"]`, if there,
-    gives the duration in ms.
+    gives the duration in ms. `step` says where it stands: "2+1" is the first wait after act 2.
     """
 
     for_ms: int
@@ -106,6 +110,7 @@ class Wait:
     condition: Expr | None = None
     until: int | DateFeature | None = None
     looked: Looked = field(default_factory=dict)
+    step: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -165,13 +170,30 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Bandit:
+    """Goes to one of its branches by lot, at the odds that what came of earlier ones gives.
+
+    The shares are those without a model: even. `offers` are the actions of each branch up to its
+    first wait: whom one of them may not reach gets none.
+    """
+
+    branches: tuple[SplitBranch, ...]
+    step: str
+    reward: frozenset[str]
+    within_ms: int
+    money: bool
+    explore: float
+    offers: tuple[tuple[Action, ...], ...]
+
+
+@dataclass(frozen=True)
 class Jump:
     """Goes on at `target`: the end of a branch."""
 
     target: int
 
 
-Step = Wait | Act | Stop | Choose | Split | Jump
+Step = Wait | Act | Stop | Choose | Split | Bandit | Jump
 
 
 @dataclass(frozen=True)
@@ -198,6 +220,7 @@ class Example:
     expect: tuple[Expectation, ...]
     until: int | None = None
     arm: Literal["treated", "holdout"] = "treated"
+    draws: frozenset[str] = frozenset()  # the branches that he draws, where one has such a name
     line: int = 0
 
 
@@ -224,10 +247,13 @@ class Rule:
     late_ms: int = 3_600_000
     referrer_limits: tuple[Rate, ...] = ()
     quiet: Quiet | None = None  # None: the shop's
+    risk: tuple[Expr, ...] | None = None  # None: the shop's
     digest: Rate | None = None
     budget: Budget | None = None
     laid: frozenset[str] = frozenset()  # names its expressions read that the engine lays over
     examples: tuple[Example, ...] = ()
     file: str = ""
     line: int = 0
-    body: str = ""
+    in_flight: InFlight = "finish"
+    version: str = ""  # a hash of what it does
+    book: str = ""  # of an old edition: the version of the book that it is from

@@ -3,13 +3,14 @@
 Must live here: its keys. Must not: a rule's coupons (actions_money.py), codes, ledgers.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from rules.actions_money import MOST_KEY, OFF_KEY, OVER_KEY, amount, lives, off
 from rules.document import Fields, Node
 from rules.entering import BUDGET, budget
-from rules.errors import near, one_of
+from rules.errors import BadText, near, one_of
 from rules.forms import Form, Key
 from rules.model import Offer, OffKind
 from rules.reading import Reader
@@ -59,6 +60,7 @@ RETURNS: Final = Form(
     },
 )
 ANY: Final = "*"
+_POOL: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 __all__ = ["BUDGET", "CODES", "OFFER", "RETURNS", "check_offers", "offer"]
 
 
@@ -104,7 +106,13 @@ def _pool(reader: Reader, node: Node) -> str:
         reader.choice(node, "source of codes", ("hmac",))
         return ""
     found = reader.fields(node, CODES)
-    return reader.text(found["pool"], "a pool's name", 64) if "pool" in found else ""
+    return reader.parse(found["pool"], _pool_name, "") if "pool" in found else ""
+
+
+def _pool_name(text: str) -> str:
+    if not _POOL.fullmatch(text):
+        raise BadText(f"`{text}`: a pool's name is like vip-codes, a-z 0-9 - _, 64 at most")
+    return text
 
 
 def _stacks(reader: Reader, node: Node) -> frozenset[str]:

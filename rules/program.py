@@ -13,12 +13,13 @@ An instance keeps the index of the step it waits at. `passage` says what comes t
 to the next wait, which are one decision, however many branches lie between.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from rules.bandits import Terms
 from rules.expressions import Expr
-from rules.model import Act, Action, Choose, Jump, Split, SplitBranch, Step, Stop, Wait
+from rules.model import Act, Action, Bandit, Choose, Jump, Split, SplitBranch, Step, Stop, Wait
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,12 @@ class Guarded:
 
 @dataclass(frozen=True)
 class Branching:
-    """`choose` (conditions) or `split` (names and shares), before it is laid flat."""
+    """`choose` (conditions), `split` (names and shares) or `bandit` (terms), not laid flat yet."""
 
     branches: "tuple[tuple[Expr | None, str, float, tuple[Item, ...]], ...]"
     split: bool
     name: str = ""
+    terms: Terms | None = None
 
 
 Item = Action | Wait | Stop | Branching | Guarded
@@ -62,32 +64,35 @@ def flat(items: Sequence[Item]) -> tuple[Step, ...]:
 
 
 def _lay(items: Sequence[Item], prefix: str, program: list[Step]) -> None:
-    number = 0
+    number = waits = 0
     gathers = False  # whether the last step of the program is an act of this very list
     for item in items:
         inner = item.item if isinstance(item, Guarded) else item
         if isinstance(inner, Wait | Stop | Branching):
             number += isinstance(inner, Branching)
-            _place(item, prefix, number, program)
+            waits = waits + 1 if isinstance(inner, Wait) else 0
+            _place(item, prefix, number, program, waits)
             gathers = False
         elif gathers and isinstance(last := program[-1], Act):
             program[-1] = Act((*last.actions, inner), last.step)  # type: ignore[arg-type]
         else:
-            number += 1
+            number, waits = number + 1, 0
             program.append(Act((inner,), f"{prefix}{number}"))  # type: ignore[arg-type]
             gathers = True
 
 
-def _place(item: Item, prefix: str, number: int, program: list[Step]) -> None:
+def _place(item: Item, prefix: str, number: int, program: list[Step], waits: int) -> None:
     """A wait, a stop or a branching, at the program's end."""
     if isinstance(item, Guarded):
         at = len(program)
         program.append(Jump(0))
-        _place(item.item, prefix, number, program)
+        _place(item.item, prefix, number, program, waits)
         program[at] = Choose(((item.condition, at + 1),), len(program), f"{prefix}{number}")
     elif isinstance(item, Branching):
         _branch(item, f"{prefix}{item.name or number}", program)
-    elif isinstance(item, Wait | Stop):
+    elif isinstance(item, Wait):
+        program.append(replace(item, step=f"{prefix}{number}+{waits}"))
+    elif isinstance(item, Stop):
         program.append(item)
 
 
@@ -106,19 +111,41 @@ def _branch(item: Branching, step: str, program: list[Step]) -> None:
     for end in ends:
         program[end] = Jump(after)
     targets = list(zip(item.branches, begins, strict=True))
-    if item.split:
-        lots = (SplitBranch(name, share, begin) for (_, name, share, _), begin in targets)
-        program[at] = Split(tuple(lots), step)
+    shares = tuple(SplitBranch(name, share, begin) for (_, name, share, _), begin in targets)
+    if item.terms:
+        offers = tuple(tuple(_offered(items)) for *_, items in item.branches)
+        program[at] = Bandit(shares, step, *item.terms, offers)
+    elif item.split:
+        program[at] = Split(shares, step)
     else:
         asked = tuple((condition, begin) for (condition, _, _, _), begin in targets)
         program[at] = Choose(asked, after, step)
+
+
+def _offered(items: Sequence[Item]) -> Iterator[Action]:
+    """The actions up to the first wait, of every branch on the way."""
+    for item in items:
+        inner = item.item if isinstance(item, Guarded) else item
+        if isinstance(inner, Wait):
+            return
+        if isinstance(inner, Branching):
+            for *_, inside in inner.branches:
+                yield from _offered(inside)
+        elif not isinstance(inner, Stop):
+            yield inner  # type: ignore[misc]
+
+
+def lots(program: Sequence[Step]) -> frozenset[str]:
+    """The names of all branches that are drawn."""
+    drawn = (step for step in program if isinstance(step, Split | Bandit))
+    return frozenset(branch.name for step in drawn for branch in step.branches)
 
 
 def passage(
     program: Sequence[Step],
     start: int,
     holds: Callable[[Expr], bool],
-    draw: Callable[[Split], SplitBranch],
+    draw: Callable[[Split | Bandit], SplitBranch],
 ) -> Passage:
     """What happens from index `start` on, up to the next wait or the end."""
     actions: list[Action] = []
@@ -134,7 +161,7 @@ def passage(
         elif isinstance(here, Stop):
             if here.condition is None or holds(here.condition):
                 at = len(program)
-        elif isinstance(here, Split):
+        elif isinstance(here, Split | Bandit):
             branch = draw(here)
             drawn.append(branch.name)
             at = branch.target

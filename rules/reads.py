@@ -13,6 +13,7 @@ from rules.model import (
     Act,
     Action,
     Alert,
+    Bandit,
     Choose,
     Coupon,
     EventTrigger,
@@ -76,7 +77,7 @@ def after_waits(steps: tuple[Step, ...]) -> frozenset[int]:
     for at, step in enumerate(steps):
         if isinstance(step, Choose):
             to = [target for _, target in step.branches] + [step.otherwise]
-        elif isinstance(step, Split):
+        elif isinstance(step, Split | Bandit):
             to = [branch.target for branch in step.branches]
         else:
             to = [step.target if isinstance(step, Jump) else at + 1]

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from features.models.names import SCORE_NAMES
 from rules.actions import ACTIONS
 from rules.forms import Form
 from rules.functions import FUNCTIONS
@@ -17,7 +18,7 @@ from rules.gates import ORDER
 from rules.language import FORMS, written
 from rules.subjects import SUBJECTS
 from rules.templates import LENGTH_MAX
-from rules.unbuilt import TO_COME
+from rules.unbuilt import UNBUILT
 
 BEGIN: Final = "<!-- the reference: written by rules/reference.py -->"
 END: Final = "<!-- end of the reference -->"
@@ -36,7 +37,7 @@ VALUES: Final = (
 SECTIONS: Final = (
     ("A rule: `campaigns/NAME.yaml`", ("rule", "active", "stop_on", "limit", "budget", "quiet")),
     ("Triggers: `when`, exactly one", ("when", "sequence", "then_not")),
-    ("Steps: `do`", ("do", "wait", "choose", "split")),
+    ("Steps: `do`", ("do", "wait", "choose", "split", "bandit", "arm")),
     ("Actions", tuple(kind.form.place for kind in ACTIONS.values())),
     ("Examples: `examples`", ("example", "given", "expect")),
     ("A segment: `segments/NAME.yaml`", ("segment", "tier")),
@@ -51,6 +52,10 @@ STEPS: Final = {
     "        - notify: {via: push, template: others}",
     "split": "- split:\n    - {name: coupon, share: 50%, do: [{coupon: {offer: SAVE}}]}\n"
     "    - {name: nothing, share: 50%, do: []}",
+    "bandit": "- bandit:\n    reward: Order Paid\n    within: 7d\n    value: money\n"
+    "    explore: 5%\n    arms:\n"
+    "      - {name: ten, do: [{coupon: {offer: SAVE, off: 10, valid: 48h}}]}\n"
+    "      - {name: nothing, do: []}",
     "coupon": "- coupon: {offer: SAVE, off: 10%, over: 100, most: 50, valid: 48h}",
     "notify": "- notify: {via: [push, wechat, sms], template: cart_coupon}",
     "show": "- show: {template: banner, with: {gain: 10}}",
@@ -100,7 +105,12 @@ def _lines() -> Iterator[str]:
         "(under `when` and where an event is heard), the subject's fields, `segment.NAME`, "
         "`arrived` after a wait for an event."
     )
-    yield from ("", f"Features to come: {_words(TO_COME)}.", "")
+    yield from ("", "### Scores: what models say of him; missing while there is no model", "")
+    yield from ("| name | unit | |", "|---|---|---|")
+    for name, score in SCORE_NAMES.items():
+        to_come = " (to come)" if f"name.{name}" in UNBUILT else ""
+        yield f"| `{name}`{to_come} | {score.unit} | {score.doc} |"
+    yield ""
     lengths = ", ".join(f"{channel} {most}" for channel, most in LENGTH_MAX.items())
     yield from ("### Templates: `templates/NAME.{zh,en}.{CHANNEL}.j2`", "")
     yield (

@@ -5,6 +5,7 @@ Must live here: the shapes. Must not: reading them, keeping them.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -104,10 +105,25 @@ class Segment:
     file: str = ""
     line: int = 0
 
+    @cached_property
+    def laid(self) -> frozenset[str]:
+        """The names its conditions read that are no features: models' scores."""
+        read = (one.laid for tier in self.tiers for one in (tier.condition, tier.stay) if one)
+        return frozenset[str]().union(*read)
+
     def names(self) -> tuple[str, ...]:
         """What `enters`, `leaves` and `audience` may say."""
         inner = tuple(f"{self.name}.{tier.name}" for tier in self.tiers) if self.tiered else ()
         return (self.name, *inner)
+
+
+@dataclass(frozen=True)
+class Risk:
+    """Whom risk holds while a condition of `hold` is true (None: the default), and from what."""
+
+    hold: tuple[Expr, ...] | None = None
+    purposes: frozenset[str] = frozenset({"marketing"})
+    kept_from: Literal["gifts", "everything"] = "gifts"
 
 
 @dataclass(frozen=True)
@@ -124,6 +140,7 @@ class Shop:
     caps: tuple[Cap, ...] = ()
     budget: Budget | None = None
     pauses: tuple[Expr, ...] = ()
+    risk: Risk = Risk()
     closing_days: frozenset[str] = frozenset()  # 2026-02-17
     approval: Literal["none", "second"] = "none"
     exchange: Mapping[str, float] = field(default_factory=dict)

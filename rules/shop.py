@@ -13,6 +13,7 @@ from rules.expressions import Expr
 from rules.forms import Form, Key
 from rules.model import CHANNELS, PURPOSES, Cap, Rate, Shop
 from rules.reading import Reader
+from rules.risk import shop_risk
 from rules.scope import catalog_scope
 from rules.surroundings import language_scope
 from rules.values import date, percent, rate
@@ -62,6 +63,7 @@ SHOP: Final = Form(
             "no marketing to a customer while one of these holds",
             "pauses:\n  - risk.abuse > 0.9",
         ),
+        "risk": Key("#risk", "who gets no gifts", "risk:\n  hold: risk.abuse >= 0.8"),
         "closing_days": Key(
             "[date]", "days on which no marketing is sent", "closing_days: [2026-04-04, 2026-04-05]"
         ),
@@ -136,6 +138,9 @@ def shop(reader: Reader, node: Node) -> Shop:
         caps=_caps(reader, found["caps"]) if "caps" in found else (),
         budget=budget(reader, found["budget"], currency) if "budget" in found else None,
         pauses=_pauses(reader, node, found["pauses"], zone) if "pauses" in found else (),
+        risk=shop_risk(reader, found["risk"], language_scope(catalog_scope(zone), reader.unbuilt))
+        if "risk" in found
+        else default.risk,
         closing_days=frozenset(
             reader.parse(item, date, "")
             for item in (reader.items(found["closing_days"]) if "closing_days" in found else ())

@@ -5,89 +5,32 @@ holds, how they are laid flat (program.py).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from rules.actions import ACTIONS
 from rules.actions_parts import Beside, action_name
+from rules.bandits import ARM, ARMS_MAX, ARMS_MIN, BANDIT, terms
 from rules.document import Fields, Items, Node
 from rules.events import both_names, event_name, event_names
 from rules.expressions import Expr
-from rules.forms import Form, Key
 from rules.looking import Looked, date_or_moment, is_looked
 from rules.model import Action, Stop, Wait
 from rules.program import Branching, Guarded, Item
 from rules.reading import Reader
+from rules.step_forms import CHOOSE, SPLIT, STEP, VERBS, WAIT
 from rules.surroundings import Surroundings
 from rules.values import duration, percent
 
-BESIDE: Final = ("if", "as", "optional")
-VERBS: Final = ("wait", *ACTIONS, "choose", "split", "stop")
-STEP: Final = Form(
-    "do",
-    "a step",
-    {
-        "wait": Key(
-            "duration | lookup | #wait", "nothing until then; what follows is another decision"
-        ),
-        **{name: Key(f"#{name}", kind.doc) for name, kind in ACTIONS.items()},
-        "choose": Key("[#choose]", "the steps of the first branch whose `if` holds"),
-        "split": Key("[#split]", "the steps of one branch by lot, the same for a customer always"),
-        "stop": Key("true", "ends it"),
-        "if": Key("condition", "the step is passed over unless it holds then"),
-        "as": Key(
-            "name",
-            "its own name: of an action's a coupon's code is made, of a branching's "
-            "its decisions' ids",
-        ),
-        "optional": Key("true/false*", "the others of its decision go on without it"),
-    },
-    meant={
-        "delay": "wait",
-        "sleep": "wait",
-        "send": "notify",
-        "message": "notify",
-        "branch": "choose",
-        "when": "choose",
-        "switch": "choose",
-        "ab": "split",
-        "experiment": "split",
-        "name": "as",
-    },
-)
-WAIT: Final = Form(
-    "wait",
-    "wait",
-    {
-        "for": Key("duration | lookup", "so long; with event: at most so long"),
-        "since_last": Key("[event]", "counted from the last of these"),
-        "until": Key("feature | moment", "until a date or a moment"),
-        "event": Key("event", "until this event; then `arrived` says whether it came"),
-        "if": Key("condition", "asked of that event"),
-    },
-)
-CHOOSE: Final = Form(
-    "choose",
-    "a branch of choose",
-    {
-        "if": Key("condition", "when it is taken; the last one may go without"),
-        "do": Key("steps", "its steps", needed=True),
-    },
-    meant={"when": "if", "then": "do", "else": "do"},
-)
-SPLIT: Final = Form(
-    "split",
-    "a branch of split",
-    {
-        "name": Key("name", "its name, in every decision's `split`", needed=True),
-        "share": Key("percent", "of the customers", needed=True),
-        "do": Key("steps", "its steps, [] for none", needed=True),
-    },
-    meant={"weight": "share", "percent": "share"},
-)
 STEPS_MAX: Final = 50
-DEPTH_MAX: Final = 5
 BRANCHES_MAX: Final = 20
+DEPTH_MAX: Final = 5
+BRANCHES: Final = {
+    "choose": (CHOOSE, 1, BRANCHES_MAX),
+    "split": (SPLIT, 1, BRANCHES_MAX),
+    "bandit": (ARM, ARMS_MIN, ARMS_MAX),
+}
+DRAWN: Final = "a bandit"  # no action is named so
 WAIT_MIN_MS: Final = 1_000
 
 
@@ -166,12 +109,17 @@ def _step(reader: Reader, item: Node, course: Course) -> Item | None:
         if not reader.flag(found["stop"]):
             reader.error(found["stop"], "stop is true, or left out")
         return Stop(condition)
-    made = (
-        _wait(reader, item, found["wait"], course)
-        if verb == "wait"
-        else _branching(reader, found[verb], verb, name, course)
-    )
+    made = _lasting(reader, item, found[verb], verb, name, course)
     return Guarded(condition, made) if condition is not None else made
+
+
+def _lasting(reader: Reader, item: Node, node: Node, verb: str, name: str, course: Course) -> Item:
+    """A wait or a branching: what more than one decision may come of."""
+    if verb == "wait":
+        return _wait(reader, item, node, course)
+    if verb == "bandit":
+        return _bandit(reader, node, name, course)
+    return _branching(reader, node, verb, name, course)
 
 
 def _action(
@@ -227,11 +175,26 @@ def _wait(reader: Reader, item: Node, node: Node, course: Course) -> Wait:
     )
 
 
+def _bandit(reader: Reader, node: Node, name: str, course: Course) -> Branching:
+    if DRAWN in course.named:
+        reader.error(node, "a decision has one bandit: put a wait between the two")
+    course.named.add(DRAWN)
+    found = reader.fields(node, BANDIT)
+    made = Branching((), split=False, name=name, terms=terms(reader, found))
+    if "arms" in found:
+        branches = _branching(reader, found["arms"], "bandit", name, course).branches
+        share = 1 / max(1, len(branches))
+        even = tuple((asked, arm, share, items) for asked, arm, _, items in branches)
+        made = replace(made, branches=even)
+    return made
+
+
 def _branching(reader: Reader, node: Node, verb: str, name: str, course: Course) -> Branching:
-    form = CHOOSE if verb == "choose" else SPLIT
+    form, least, most = BRANCHES[verb]
     items = node.items if isinstance(node, Items) else []
-    if not 1 <= len(items) <= BRANCHES_MAX:
-        reader.error(node, f"{verb} is a list of 1 to {BRANCHES_MAX} branches, each with `do`")
+    if not least <= len(items) <= most:
+        what = "branches" if form is not ARM else "arms"
+        reader.error(node, f"{verb} is a list of {least} to {most} {what}, each with `do`")
     branches: list[tuple[Expr | None, str, float, tuple[Item, ...]]] = []
     outside = Course(course.near_by, set(course.named), course.depth, course.follows)
     for number, item in enumerate(items, start=1):
@@ -251,8 +214,8 @@ def _branching(reader: Reader, node: Node, verb: str, name: str, course: Course)
         arm = action_name(reader, found["name"]) if "name" in found else ""
         share = reader.parse(found["share"], percent, 0.0) / 100 if "share" in found else 0.0
         branches.append((condition, arm, share, made))
-    if verb == "split":
-        _check_split(reader, node, branches)
+    if verb != "choose":
+        _check_lots(reader, node, verb, branches)
     return Branching(tuple(branches), verb == "split", name)
 
 
@@ -260,14 +223,17 @@ def _awaits(items: Sequence[Item]) -> bool:
     return any(isinstance(item, Wait) and item.event for item in items)
 
 
-def _check_split(
-    reader: Reader, node: Node, branches: Sequence[tuple[Expr | None, str, float, object]]
+def _check_lots(
+    reader: Reader,
+    node: Node,
+    verb: str,
+    branches: Sequence[tuple[Expr | None, str, float, object]],
 ) -> None:
     names = [name for _, name, _, _ in branches]
     if len(set(names)) < len(names):
-        reader.error(node, "two branches of one split have the same name")
+        reader.error(node, f"two branches of one {verb} have the same name")
     total = sum(share for _, _, share, _ in branches)
-    if branches and abs(total - 1) > 1e-6:
+    if verb == "split" and branches and abs(total - 1) > 1e-6:
         reader.error(node, f"the shares of a split add up to 100%, not to {total * 100:g}%")
 
 

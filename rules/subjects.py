@@ -163,9 +163,33 @@ REVIEWED: Final = "Product Reviewed"
 _REVIEW_FIELDS: Final = {
     "rating": SubjectField("number", "its stars", told(REVIEWED, "rating")),
     "text": SubjectField("text", "what it says", told(REVIEWED, "text")),
+    "sentiment": SubjectField(
+        "number", "how likely what it says is good, 0 to 1", told(REVIEWED, "sentiment")
+    ),
+    "topics": SubjectField("list", "what it is about", told(REVIEWED, "topics")),
     "product_id": SubjectField("text", "of which product", told(REVIEWED, "product_id"), "id"),
     "order_id": SubjectField("text", "of which order", told(REVIEWED, "order_id"), "id"),
     "merchant_id": SubjectField("text", "of whose product", told(REVIEWED, "merchant_id"), "id"),
+}
+SPIKED: Final = "Complaint Spiked"
+_COMPLAINT_FIELDS: Final = {
+    "merchant_id": SubjectField("text", "whose products", told(SPIKED, "merchant_id"), "id"),
+    "product_id": SubjectField(
+        "text", "which one; unknown: many", told(SPIKED, "product_id"), "id"
+    ),
+    "topic": SubjectField("text", "what it is about", told(SPIKED, "topic")),
+    "count": SubjectField("number", "how many there are", told(SPIKED, "count")),
+    "expected": SubjectField("number", "how many are usual", told(SPIKED, "expected")),
+    "hours": SubjectField("number", "within how many hours", told(SPIKED, "hours")),
+    "examples": SubjectField("list", "what they say", told(SPIKED, "examples")),
+}
+DRIFTED: Final = "Model Drifted"
+_DRIFT_FIELDS: Final = {
+    "model": SubjectField("text", "which model", told(DRIFTED, "model")),
+    "metric": SubjectField("text", "what of it", told(DRIFTED, "metric")),
+    "before": SubjectField("number", "its mean before", told(DRIFTED, "before")),
+    "after": SubjectField("number", "its mean since", told(DRIFTED, "after")),
+    "examples": SubjectField("number", "how many it had learned", told(DRIFTED, "examples")),
 }
 REFERRED: Final = "Referral Sent|Referral Accepted"
 _REFERRAL_FIELDS: Final = {
@@ -195,6 +219,8 @@ SUBJECTS: Final[Mapping[str, Subject]] = {
     "coupon": Subject("a coupon", ("code", "coupon_id"), _COUPON_FIELDS),
     "ticket": Subject("a service ticket", ("ticket_id",), _TICKET_FIELDS),
     "review": Subject("a review: the message that brought it", (), _REVIEW_FIELDS),
+    "complaint": Subject("a spike of complaints at a merchant", (), _COMPLAINT_FIELDS),
+    "drift": Subject("a model that errs more", (), _DRIFT_FIELDS),
     "referral": Subject("a referral: its code and friend", ("code", "friend"), _REFERRAL_FIELDS),
     "live": Subject("a live room", ("live_id",), _LIVE_FIELDS),
     "lapse": Subject("a silence, with `inactive`"),

@@ -5,14 +5,17 @@ Must live here: which names a rule may use, and why not the others. Must not: re
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
+from features.models.names import SCORE_NAMES
 from rules.model import Offer, Segment
 from rules.reading import NOT_BUILT
 from rules.scope import Kind, Scope
 from rules.subjects import ALL_FIELDS, fields
-from rules.unbuilt import TO_COME, UNBUILT
+from rules.unbuilt import UNBUILT
 
 ARRIVED = "arrived"
+DIGEST: Final[Mapping[str, Kind]] = {"digest.count": "number", "digest.subjects": "list"}
 _NO_ARRIVAL = "says how a wait for an event ended: there is no `wait: {event, for}` before it"
 
 
@@ -40,6 +43,10 @@ class Surroundings:
         }
         return replace(self, scope=self.scope.opened(opened))
 
+    def digesting(self) -> "Surroundings":
+        """The same, inside a rule with a digest."""
+        return replace(self, scope=self.scope.opened(DIGEST))
+
     def awaited(self) -> "Surroundings":
         """The same, after a wait for an event."""
         if self.scope.closed.get(ARRIVED) == NOT_BUILT:
@@ -48,22 +55,21 @@ class Surroundings:
 
 
 def language_scope(scope: Scope, unbuilt: frozenset[str] = UNBUILT) -> Scope:
-    """The catalog's names and those to come; the others closed, each with its reason."""
+    """The catalog's names and the models' scores; the others closed, each with its reason."""
     closed = {
         name: NOT_BUILT
         if "name.subject" in unbuilt
         else f"is open with `once_per: {name.partition('.')[0]}` only"
         for name in ALL_FIELDS
     }
+    closed |= dict.fromkeys(DIGEST, "is open in the steps of a rule with `digest` only")
     closed[ARRIVED] = NOT_BUILT if "name.arrived" in unbuilt else _NO_ARRIVAL
     opened: dict[str, Kind] = {}
-    for name, (kind, _) in TO_COME.items():
-        if name in scope.features:
-            continue
+    for name, score in SCORE_NAMES.items():
         if f"name.{name}" in unbuilt:
             closed[name] = NOT_BUILT
         else:
-            opened[name] = kind
+            opened[name] = score.kind
     closed["segment.*"] = "is a segment: it is not in reach here"
     return replace(scope.opened(opened), closed=closed)
 

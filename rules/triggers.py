@@ -12,7 +12,7 @@ from rules.document import Fields, Items, Node, Text
 from rules.errors import BadText, near, one_of
 from rules.events import event_names
 from rules.expressions import Expr, expression
-from rules.looking import date_feature, duration_value, is_looked
+from rules.looking import date_feature, duration_value
 from rules.model import (
     EVERYONE,
     HOLDERS,
@@ -95,12 +95,9 @@ def _within(reader: Reader, found: Found) -> int:
 
 def _inactive(*parts: *Parts) -> InactiveTrigger:
     reader, _, found, near_by = parts
-    written = found["inactive"]
-    if isinstance(written, Text) and is_looked(written):
-        reader.refused(written, "inactive.looked", "a silence that is computed")
     return InactiveTrigger(
         duration_value(
-            reader, written, near_by.scope, lambda text: duration(text, INACTIVE_MIN_MS)
+            reader, found["inactive"], near_by.scope, lambda text: duration(text, INACTIVE_MIN_MS)
         ),
         event_names(reader, found["of"]) if "of" in found else None,
         _if(parts, "inactive"),

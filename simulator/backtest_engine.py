@@ -8,7 +8,7 @@ Must not: what is decided, where records come from, what is counted.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from engine.records import LETTER, RULES, TICK, Append, Record
 from engine.rounds import PART_MAX, listing, member
 from engine.run import Run
 from engine.schedules import upcoming
+from engine.shards import partition
 from engine.store import Position, Round
 from engine.stores.memory import MemoryStore
 from features.customer import Customer
@@ -99,6 +100,10 @@ class _Shard(Shard):
         """Whether a tick would go on with something though nobody is due."""
         return bool(self._state.rounds or self._state.slices)
 
+    def use(self, models: Mapping[str, Any], version: str) -> None:
+        """Score by these models; nobody published them."""
+        self._models, self._state.model = models, version
+
     async def _load_rules(self, digest: str) -> None:
         if digest:
             self._book = self.book
@@ -117,8 +122,11 @@ class _Shard(Shard):
         return [name for name in index[start : start + PART_MAX] if name.startswith(prefix)]
 
     async def _customers(self, names: list[str]) -> dict[str, Customer]:
-        warm = self._warm
-        return {name: warm.get(name) or self._thawed(name) for name in names}
+        return {name: self.at_hand(name) for name in names}
+
+    def at_hand(self, name: str) -> Customer:
+        """A customer as he was committed last."""
+        return self._warm.get(name) or self._thawed(name)
 
     def _thawed(self, name: str) -> Customer:
         blob = self._cold.get(name)
@@ -187,7 +195,9 @@ class Engine:
         self.took = took
         self._shards = [
             _Shard(
-                Settings(number, shards, secret, record_clock=True, faults_max=10_000),
+                Settings(
+                    *(number, shards, secret), record_clock=True, faults_max=10_000, pools=False
+                ),
                 book,
                 poison[number],
             )
@@ -200,6 +210,15 @@ class Engine:
         await self._decide([Append(one.number, RULES, value, at) for one in self._shards], at)
         await self._tick(self._shards, at)
         await self._letters(at)
+
+    def decide_by(self, models: Mapping[str, Any], version: str) -> None:
+        """These models are in force from the next step on."""
+        for one in self._shards:
+            one.use(models, version)
+
+    def customer(self, cid: str) -> Customer:
+        """He as he stands now, for reading."""
+        return self._shards[partition(cid.encode(), len(self._shards))].at_hand(cid)
 
     async def step(self, end: int, appends: Sequence[Append]) -> None:
         """One step of record time, up to `end` (ms)."""

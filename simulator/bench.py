@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-BENCHES = ("throughput", "rules", "backtest", "kafka", "memory", "http")
+BENCHES = ("throughput", "rules", "backtest", "scoring", "kafka", "memory", "http")
 BY_NAME = ("durability",)  # of another kind, and minutes long: only when asked for
 
 

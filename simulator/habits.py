@@ -13,6 +13,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from simulator.catalogue import Catalogue, Product
+from simulator.opinions import opinion
 from simulator.people import Device, Kind, Person
 
 MINUTE = 60_000
@@ -257,9 +258,11 @@ def pay(diary: Diary, cart: Cart, order: dict[str, object], total: float, at: in
     diary.track(delivered, "Order Delivered", {"order_id": order["order_id"]})
     if rng.random() < 0.2:
         (rating,) = rng.choices((1, 2, 3, 4, 5), (4, 4, 10, 30, 52))
-        review = {"order_id": order["order_id"], "product_id": cart.lines[0][0].product_id}
+        of = cart.lines[0][0]
+        review = {"order_id": order["order_id"], "product_id": of.product_id, "rating": rating}
         at = delivered + rng.randrange(HOUR, 48 * HOUR)
-        diary.track(at, "Product Reviewed", review | {"rating": rating})
+        said = opinion(str(order["order_id"]), rating, of.brand)
+        diary.track(at, "Product Reviewed", review | said)
     if rng.random() < diary.person.refunds:
         back = cart.lines[:1] if rng.random() < 0.6 else cart.lines
         refund = {**order, "amount": _worth(back), "products": _lines(back)}

@@ -210,7 +210,7 @@ class Eraser:
 
     async def _rows(self, jobs: list[Job]) -> list[Job]:
         people = [Whom(list(job.parts), job.erased_at) for job in jobs]
-        erased = await self._ask(erase_rows, people)
+        erased = await self._ask(erase_rows, people, self.settings.secret)
         mutations = await self._ask(last_mutations, erased)
         for job in jobs:
             job.counts |= {f"table {table}": count for table, count in erased.items() if count}

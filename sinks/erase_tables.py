@@ -15,6 +15,7 @@ import orjson
 from clickhouse_connect.driver.client import Client
 from redis import Redis
 
+from engine.complaints import MERCHANT, SPIKED, mark
 from engine.erasure import MARK, stone
 from engine.stores.redis import keys
 from sinks.clickhouse import insert
@@ -32,14 +33,19 @@ class Whom(NamedTuple):
     erased_at: int
 
 
-def erase_rows(client: Client, people: Sequence[Whom]) -> dict[str, int]:
-    """Delete their rows from every table; how many, by table. Returns once it is done."""
+def erase_rows(client: Client, people: Sequence[Whom], secret: bytes) -> dict[str, int]:
+    """Delete their rows from every table; how many, by table. Returns once it is done.
+
+    `secret` is the shop's: what a merchant was told of their complaints is found by it.
+    """
     found: dict[str, int] = {}
     for table, columns in personal_tables(client).items():
         where = _where(columns, people)
         found[table] = _count(client, table, where)
         if found[table]:
             _delete(client, table, where)
+    for table, many in _erase_examples(client, people, secret).items():
+        found[table] += many
     found["quarantine"] = _erase_quarantine(client, people)
     return found
 
@@ -119,6 +125,31 @@ def _count(client: Client, table: str, where: str) -> int:
 
 def _delete(client: Client, table: str, where: str) -> None:
     client.command(f"ALTER TABLE {table} DELETE WHERE {where} SETTINGS mutations_sync = 2")
+
+
+def _erase_examples(client: Client, people: Sequence[Whom], secret: bytes) -> dict[str, int]:
+    """Alarms at merchants that quote their words, and the decisions on them: rows of nobody's."""
+    marks = [mark(secret, cid) for one in people for cid in one.ids]
+    found: set[str] = set()
+    for start in range(0, len(marks), IDS_A_QUESTION):
+        rows = client.query(
+            "SELECT message_id FROM events WHERE event = {event:String}"
+            " AND multiSearchAny(properties, {marks:Array(String)})",
+            parameters={"event": SPIKED, "marks": marks[start : start + IDS_A_QUESTION]},
+            settings=SILENT,
+        ).result_rows
+        found |= {name for (name,) in rows}
+    erased = dict.fromkeys(("events", "decisions"), 0)
+    for start in range(0, len(found), IDS_A_QUESTION):
+        names = sorted(found)[start : start + IDS_A_QUESTION]
+        listed = ", ".join(f"'{_plain(name)}'" for name in names)
+        for table, where in (
+            ("events", f"event = '{SPIKED}' AND message_id IN ({listed})"),
+            ("decisions", f"startsWith(cid, '{MERCHANT}') AND instance IN ({listed})"),
+        ):
+            erased[table] += _count(client, table, where)
+            _delete(client, table, where)
+    return erased
 
 
 def _erase_quarantine(client: Client, people: Sequence[Whom]) -> int:

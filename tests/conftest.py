@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 _MODULES = (
     *("tests.fixtures_logs", "tests.fixtures_workers", "tests.fixtures_clickhouse"),
-    "tests.fixtures_stack",
+    *("tests.fixtures_stack", "tests.order"),
 )
 
 pytest_plugins = [name for name in _MODULES if find_spec(name)]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from features import catalog
 from features.customer import Customer
 from features.events import Event, parse
-from features.vocabulary import ITEM_EVENTS, NAMES, PROPERTY_KINDS
+from features.vocabulary import ENTITY_EVENTS, ITEM_EVENTS, NAMES, PROPERTY_KINDS
 
 NOW = 1_790_000_000_000  # September 2026
 MINUTE = 60_000
@@ -92,6 +92,8 @@ def wild_item(
     }
     if name in ITEM_EVENTS:
         properties[ITEM_EVENTS[name]] = word()
+    if name in ENTITY_EVENTS:
+        properties[ENTITY_EVENTS[name][1]] = word()
     if name == "Consent Updated":
         properties["channels"] = values["texts"]()
     return {

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 TOPIC: Final = "events"
 REQUEST_TIMEOUT_MS: Final = 10_000
 READ_WAIT_MS: Final = 50
+DELIVERY_SECONDS: Final = 8.0  # less than the API waits for any log, so that this is what it says
+READ_SECONDS: Final = 15.0
 CREATE_SECONDS: Final = 20.0
 LET_GO_SECONDS: Final = 2.0
 CLOSE_SECONDS: Final = 5.0
@@ -69,20 +71,26 @@ class KafkaLog:
         self._known = False
 
     async def append(self, items: Sequence[Append]) -> None:
-        """Append all, in order within a shard; acknowledged by every in-sync replica on return."""
+        """Append all, in order within a shard; acknowledged by every in-sync replica on return.
+
+        LogAway comes within DELIVERY_SECONDS and LET_GO_SECONDS: what was sent may be there or not.
+        """
         times = await self._log_times(items)
-        producer = await self._producing()
+        producer = None
         try:
-            sent = [
-                await producer.send(
-                    self._address.topic, value, key=key, partition=shard, timestamp_ms=at
-                )
-                for (shard, key, value, _), at in zip(items, times, strict=True)
-            ]
-            await asyncio.gather(*sent)
+            async with asyncio.timeout(DELIVERY_SECONDS):
+                producer = await self._producing()
+                sent = [
+                    await producer.send(
+                        self._address.topic, value, key=key, partition=shard, timestamp_ms=at
+                    )
+                    for (shard, key, value, _), at in zip(items, times, strict=True)
+                ]
+                await asyncio.gather(*sent)
         except (KafkaError, OSError) as error:
-            await self._let_go(producer)
-            raise LogAway(f"the Kafka log is away: {error!r}") from error
+            if producer is not None:
+                await self._let_go(producer)
+            raise LogAway(_away(error, f"acknowledge {len(items)} records")) from error
 
     async def _log_times(self, items: Sequence[Append]) -> list[int | None]:
         if self._clock is None:
@@ -110,15 +118,10 @@ class KafkaLog:
                 consumer.resume(partition)
                 if await consumer.position(partition) != start:
                     consumer.seek(partition, start)
-                found: list[Record] = []
-                while not found or found[-1].offset + 1 < upto:
-                    fetched = await consumer.getmany(
-                        partition, timeout_ms=READ_WAIT_MS, max_records=count - len(found)
-                    )
-                    found += [record(one) for one in fetched.get(partition, ())]
+                async with asyncio.timeout(READ_SECONDS):  # fetching tries for ever
+                    return await _fetched(consumer, partition, upto, count)
             except (KafkaError, OSError) as error:
-                raise LogAway(f"the Kafka log is away: {error!r}") from error
-            return found
+                raise LogAway(_away(error, "give records")) from error
 
     async def ends(self) -> list[int]:
         """The next offset of every shard."""
@@ -195,6 +198,23 @@ class KafkaLog:
             self._known = True
 
 
+async def _fetched(consumer: Any, partition: TopicPartition, upto: int, count: int) -> list[Record]:
+    found: list[Record] = []
+    while not found or found[-1].offset + 1 < upto:
+        fetched = await consumer.getmany(
+            partition, timeout_ms=READ_WAIT_MS, max_records=count - len(found)
+        )
+        found += [record(one) for one in fetched.get(partition, ())]
+    return found
+
+
+def _away(error: Exception, what: str) -> str:
+    """The words for a log that is away; a time-out of ours says what it waited for."""
+    if type(error) is TimeoutError:
+        return f"the Kafka log is away: the broker did not {what} in time"
+    return f"the Kafka log is away: {error!r}"
+
+
 def record(fetched: Any) -> Record:
     """What aiokafka fetched, as a record of ours."""
     return Record(fetched.offset, fetched.timestamp, fetched.key or b"", fetched.value or b"")
@@ -243,24 +263,34 @@ async def _expect(admin: Any, topic: str, shards: int) -> None:
 async def _ended(producer: Any, seconds: float) -> None:
     """Stop it; when it cannot deliver what it holds in that time, it must not do so later.
 
-    An idempotent producer never gives a batch up by itself, so `stop` waits for a dead broker for
-    ever; only the end of its sender fails the batches.
+    An idempotent producer never gives a batch up by itself: `stop` waits for a broker for ever.
     """
-    try:
-        await asyncio.wait_for(producer.stop(), seconds)
-    except TimeoutError:  # an OSError too, so it comes first
-        with contextlib.suppress(KafkaError, OSError):
-            await producer._sender.close()  # noqa: SLF001 - there is no other way to it
-            await producer.client.close()
-    except (KafkaError, OSError):
-        return
+    with contextlib.suppress(KafkaError, OSError):
+        try:
+            await asyncio.wait_for(producer.stop(), seconds)
+        except TimeoutError:
+            await asyncio.wait_for(_cut(producer), seconds)
+
+
+async def _cut(producer: Any) -> None:
+    """End its sender and its connections; there is no public way to it."""
+    sending = producer._sender.sender_task  # noqa: SLF001
+    if sending is not None:
+        sending.cancel()  # it sends nothing more, and waits for what is in flight:
+    await producer.client.close()  # which ends with its connections
+    if sending is not None:
+        await asyncio.wait([sending])
+    gone = KafkaError("it was given up")
+    producer._message_accumulator.fail_all(gone)  # noqa: SLF001 - or `stop` waits for them for ever
 
 
 async def _started(client: Any) -> Any:
     try:
         await client.start()
-    except (KafkaError, OSError) as error:
+    except (KafkaError, OSError, asyncio.CancelledError) as error:
         stop = getattr(client, "stop", None) or client.close
         await stop()
+        if isinstance(error, asyncio.CancelledError):  # whoever asked waits no longer
+            raise
         raise LogAway(f"no Kafka answers: {error!r}") from error
     return client

@@ -58,7 +58,8 @@ def _scaled(value: float, is_time: bool) -> float:
     return 1.0 / (1.0 + value) if is_time else math.log1p(value)
 
 
-def _sigmoid(logit: float) -> float:
+def sigmoid(logit: float) -> float:
+    """The probability of a logit, without overflow."""
     if logit < 0:
         odds = math.exp(max(logit, -700.0))
         return odds / (1.0 + odds)
@@ -93,7 +94,7 @@ class Scorer:
         logit = self.intercept
         for weight, value in zip(self.weights, inputs, strict=True):
             logit += weight * value
-        return _sigmoid(logit)
+        return sigmoid(logit)
 
     def score_many(self, inputs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """The same for each row of a matrix."""

@@ -35,20 +35,26 @@ class Learner:
         self.positives = 0
         self._loss = 0.0
         self._base_loss = 0.0
+        self.last_loss = 0.0
         self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT_MAX)
 
     def score(self, inputs: Sequence[float]) -> float:
         """The probability that the model as it stands gives."""
         return float(self._model.predict_proba_one(_named(inputs)).get(True, 0.5))
 
-    def learn(self, inputs: Sequence[float], label: int) -> float:
+    def learn(self, example: Mapping[str, Any]) -> None:
+        """See `model.Learner`."""
+        self.learn_one(example["features"], example["label"])
+
+    def learn_one(self, inputs: Sequence[float], label: int) -> float:
         """Learn from one example; the probability given before it was learned from."""
         if label not in (0, 1):
             raise ValueError(f"label: expected 0 or 1, got {label!r}")
         named = _named(inputs)
         score = float(self._model.predict_proba_one(named).get(True, 0.5))
         base_rate = (self.positives + 0.5) / (self.examples + 1.0)
-        self._loss += _log_loss(score, label)
+        self.last_loss = _log_loss(score, label)
+        self._loss += self.last_loss
         self._base_loss += _log_loss(base_rate, label)
         self._recent.append((int(label), round(score, 6)))
         self.examples += 1
@@ -76,11 +82,22 @@ class Learner:
             found["auc"] = float(auc.get())
         return found
 
-    def snapshot(self) -> dict[str, Any]:
-        """Everything, as plain JSON values: what Scorer reads, and what `restore` goes on from."""
+    def weights(self) -> dict[str, Any]:
+        """What Scorer reads; nothing before the first example."""
+        if not self.examples:
+            return {}
         return {
             "model": MODEL,
-            "inputs": list(INPUTS),
+            "weights": _plain(self._regression.weights),
+            "intercept": float(self._regression.intercept),
+            "means": _plain(self._scaler.means),
+            "variances": _plain(self._scaler.vars),
+        }
+
+    def state(self) -> dict[str, Any]:
+        """See `model.Learner`."""
+        return {
+            "model": MODEL,
             "weights": _plain(self._regression.weights),
             "intercept": float(self._regression.intercept),
             "means": _plain(self._scaler.means),
@@ -95,27 +112,27 @@ class Learner:
         }
 
     @classmethod
-    def restore(cls, snapshot: Mapping[str, Any]) -> Self:
+    def restore(cls, state: Mapping[str, Any]) -> Self:
         """The learner as it was; one of other inputs begins anew for those that are new."""
-        if snapshot.get("model") != MODEL:
-            raise ValueError(f"model: expected {MODEL!r}, got {snapshot.get('model')!r}")
+        if state.get("model") != MODEL:
+            raise ValueError(f"model: expected {MODEL!r}, got {state.get('model')!r}")
         learner = cls()
-        known = [name for name in INPUTS if name in snapshot["means"]]
+        known = [name for name in INPUTS if name in state["means"]]
         for name in known:
-            learner._scaler.counts[name] = snapshot["examples"]
-            learner._scaler.means[name] = snapshot["means"][name]
-            learner._scaler.vars[name] = snapshot["variances"][name]
-            learner._optimizer.g2[name] = snapshot["gradients"].get(name, 0.0)
+            learner._scaler.counts[name] = state["examples"]
+            learner._scaler.means[name] = state["means"][name]
+            learner._scaler.vars[name] = state["variances"][name]
+            learner._optimizer.g2[name] = state["gradients"].get(name, 0.0)
         learner._regression._weights = utils.VectorDict(  # noqa: SLF001 - River has no setter
-            {name: snapshot["weights"].get(name, 0.0) for name in known}
+            {name: state["weights"].get(name, 0.0) for name in known}
         )
-        learner._regression.intercept = snapshot["intercept"]
-        learner._optimizer.n_iterations = snapshot["iterations"]
-        learner.examples = snapshot["examples"]
-        learner.positives = snapshot["positives"]
-        learner._loss = snapshot["loss"]
-        learner._base_loss = snapshot["base_loss"]
-        learner._recent.extend((label, score) for label, score in snapshot["recent"])
+        learner._regression.intercept = state["intercept"]
+        learner._optimizer.n_iterations = state["iterations"]
+        learner.examples = state["examples"]
+        learner.positives = state["positives"]
+        learner._loss = state["loss"]
+        learner._base_loss = state["base_loss"]
+        learner._recent.extend((label, score) for label, score in state["recent"])
         return learner
 
 

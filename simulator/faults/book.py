@@ -13,6 +13,8 @@ import rules.load
 from rules.load import book_from_sources
 
 SHIPPED = ("browse-nudge", "cart-rescue", "first-order-welcome", "win-back")
+OFFERS = ("SAVE", "BACK", "WELCOME")
+POOL = "theirs"
 HEAD = "title: t\nowner: o\nstatus: live\nholdout: 0%\n"
 CHECKED = {
     "check-views": "when: {event: Product Viewed, count: 3, within: 24h}\nonce_per: product\n"
@@ -33,6 +35,10 @@ CHECKED = {
     "tell-carts": "when: {event: Product Added}\npurpose: transactional\nonce_per: event\n"
     'quiet_hours: {from: "12:00", to: "14:00"}\n'
     "do:\n  - wait: 20m\n  - notify: {via: [push], template: cart_waiting}\n",
+    "give-codes": "when: {event: [Order Completed, Order Paid]}\nonce_per: order\n"
+    "do:\n  - coupon: {offer: POOLED, off: 5, over: 50, valid: 48h}\n",
+    "digest-adds": "when: {event: Product Added}\nonce_per: event\ndigest: 1 per 3h\n"
+    "do:\n  - notify: {via: [push], template: still_looking}\n",
     "reach-holders": "when:\n  item: Product Price Changed\n  held_in: [cart, viewed, bought]\n"
     "  spread: 10m\n  if: event.price < 60\nonce_per: event\n"
     "do:\n  - notify: {via: [push], template: miss_you}\n",
@@ -43,6 +49,8 @@ CHECKED = {
     "limit: {customer: 1 per ever, referrer: 2 per day}\n"
     "do:\n  - coupon: {offer: SAVE, off: 20, over: 100, valid: 48h, to: referrer}\n"
     "  - emit: {event: Referral Rewarded, to: referrer}\n",
+    "tell-merchants": "when: {event: Complaint Spiked}\npurpose: service\nonce_per: complaint\n"
+    "do:\n  - tag: {add: [watched]}\n",
 }
 
 STANDING = {
@@ -81,6 +89,8 @@ def books() -> tuple[dict[str, str], dict[str, str]]:
     for name, text in CHECKED.items():
         first[f"campaigns/{name}.yaml"] = f"rule: {name}\n{HEAD}{text}"
     first |= STANDING
+    first |= {f"offers/{name}.yaml": f"offer: {name}\n" for name in OFFERS}
+    first["offers/POOLED.yaml"] = f"offer: POOLED\ncodes: {{pool: {POOL}}}\n"
     second = dict(first)
     keen = "segments/keen.yaml"
     second[keen] = second[keen].replace("views_24h >= 3", "views_24h >= 2")

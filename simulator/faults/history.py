@@ -78,7 +78,9 @@ class History:
     facts: list[Fact] = field(default_factory=list)
     acknowledged: set[tuple[bytes, bytes]] = field(default_factory=set)  # (key, value) of events
     bad: set[bytes] = field(default_factory=set)  # values that must end in quarantine
+    codes: frozenset[str] = frozenset()  # imported
     plain: frozenset[str] = frozenset()  # customers that the model follows, who never merge
+    held: frozenset[str] = frozenset()  # customers of whom the store holds something at the end
     redeliveries_max: int = 0  # what kills and lost seconds had in flight
     late_ms: int = 0  # 0 in record time, where nothing is late
     recovered: bool = True

@@ -13,8 +13,10 @@ import orjson
 
 import engine.acting
 import engine.decide
+import engine.pipeline
 from engine import timers
 from engine.ledger import Ledger
+from engine.pools import Pool
 from engine.records import Record
 from engine.run import Run
 from engine.store import Commit, Position, Prefetched
@@ -120,5 +122,8 @@ MUTATIONS: dict[str, Mutation] = {
     "timer_order": Mutation(patches=[(engine.decide, "wake", _wake_out_of_order)]),
     "durability": Mutation(hasty=True),
     "ledger": Mutation(patches=[(Ledger, "grant", lambda *_: 3_000)]),
+    "tombstones": Mutation(patches=[(engine.pipeline, "burials", lambda *_: {})]),
     "caps": Mutation(patches=[(engine.acting, "count", lambda *_: None)]),
+    "codes": Mutation(patches=[(Pool, "grant", lambda pool, *_: pool.stock[:2])]),
+    "digests": Mutation(patches=[(engine.acting, "count_digest", lambda _: None)]),
 }

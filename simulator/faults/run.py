@@ -14,11 +14,12 @@ from random import Random
 import orjson
 
 from engine import batches, pipeline
+from engine.pools import imports
 from engine.records import RULES, Append
 from simulator.faults.auditor import audit
 from simulator.faults.auditor.chain import Chains
-from simulator.faults.book import bodies
-from simulator.faults.cluster import Cluster
+from simulator.faults.book import POOL, bodies
+from simulator.faults.cluster import SECRET, Cluster
 from simulator.faults.history import History, Logged
 from simulator.faults.kinds import RATES, STRIKES, WEIGHTS, Site
 from simulator.faults.log import SimulatedLog
@@ -28,7 +29,7 @@ from simulator.faults.serial import differences, replay
 from simulator.faults.shop import Shop
 from simulator.faults.store import Memory
 from simulator.faults.workload import calls, plain
-from simulator.faults.world import Allowed, World
+from simulator.faults.world import START, Allowed, World
 
 EPISODES = 3
 QUIET_STEPS_MAX, QUIET_MS_MAX = 30_000, 60_000.0
@@ -36,6 +37,7 @@ BURST_STEPS_MAX = 60_000
 CALM_MS = 2.0
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 LATE_MS = HOUR
+CODES = tuple(f"CODE-{number:02}" for number in range(11))
 AFTERWARDS = (31 * MINUTE, 2 * HOUR, 26 * HOUR, 4 * DAY, 58 * DAY, 5 * DAY)
 
 
@@ -79,6 +81,7 @@ class _Run:
         self.events = min(allowed.events, random.choice((60, 150, 300)))
         self.world = world = World(seed, allowed)
         self.history = history = History(plain=plain(), late_ms=0 if self.record else LATE_MS)
+        history.codes = frozenset(CODES)
         self.log = SimulatedLog(world, shards)
         self.memory = Memory(world, history, shards, SINKS)
         self.memory.store.bodies.update({("rules", k): body for k, body in bodies().items()})
@@ -107,6 +110,8 @@ class _Run:
             self.cluster.start(name)
         self.relay.start()
         for episode in range(EPISODES):
+            imported = CODES[3 * episode : 3 * episode + 5]  # some come twice
+            self.log.put(imports(SECRET, POOL, imported, START, self.log.shards))
             self._burst((episode + 1) * self.events // EPISODES)
             self._settle(measured=True)
         for ms in AFTERWARDS:
@@ -170,6 +175,8 @@ class _Run:
             [Logged(one.offset, one.log_time, one.key, one.value) for one in log]
             for log in self.log.records
         ]
+        shards = (self.memory.store.shard(number) for number in range(self.log.shards))
+        self.history.held = frozenset(cid for shard in shards for cid in shard.customers)
         report = audit(self.history)
         out.lost, out.duplicated = report.lost, report.duplicated
         out.failures += report.failures

@@ -51,7 +51,7 @@ def differences(found: MemoryStore, outboxes: list[Outbox], serial: MemoryStore)
         if mine.index != other.index:
             yield f"shard {shard}: the index is not as after a serial replay"
         replayed = [orjson.loads(body) for _, body in other.outbox]
-        for what in ("decisions", "letters", "quarantine", "examples"):
+        for what in ("decisions", "letters", "quarantine", "examples", "erasures"):
             ours = [_plain(row) for entry in entries for row in entry.get(what, ())]
             theirs = [_plain(row) for entry in replayed for row in entry.get(what, ())]
             if ours != theirs:

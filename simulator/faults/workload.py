@@ -16,6 +16,8 @@ PLAIN, ANONYMOUS, KNOWN = 6, 6, 4
 PRODUCTS = ("p1", "p2", "p3")
 REPEATED, LATE, BROKEN = 0.12, 0.05, 0.02
 ITEMS = 0.03
+COMPLAINTS = 0.1  # of what those do who are not plain
+ERASED = 0.02  # and of those who merge, in some seeds
 BROKEN_KINDS = (b"{not json", b"[]", b'{"type":"track"}')
 
 
@@ -57,6 +59,8 @@ def calls(seed: int, count: int, counts: dict[str, int]) -> list[Call]:
                 late = random.choice((2, 8, 25, 90)) * MINUTE
             made.append(Call(gap, {"type": "track", "messageId": f"m{number}", **item}, late))
             kind = "late" if late else "events"
+            if item.get("event") == "Erasure Requested":
+                kind = "erasures"
         counts[kind] = counts.get(kind, 0) + 1
     return made
 
@@ -87,6 +91,7 @@ class _Shop:
         self.carts = [0] * PLAIN
         self.orders = 0
         self.unpaid: dict[int, bool] = {}
+        self.merged_too = random.random() < 0.4  # whether those who merge are erased
 
     def next(self, *, hot: bool) -> tuple[str, dict[str, Any]]:
         """Whose kind of customer it is, and his call."""
@@ -102,6 +107,9 @@ class _Shop:
         """Looks, fills one cart at a time, pays or empties it, sometimes told twice."""
         who = {"userId": f"plain{number}"}
         cart = f"c{number}-{self.carts[number]}"
+        if self.random.random() < ERASED:
+            self.carts[number] += 1
+            return who | {"event": "Erasure Requested"}
         chance = self.random.random()
         if chance < 0.45:
             return who | _viewed(self.random.choice(PRODUCTS))
@@ -120,6 +128,9 @@ class _Shop:
         """Someone with an anonymous id, a user id, or both to be united."""
         visitor = f"m{self.random.randrange(ANONYMOUS)}"
         user = f"k{self.random.randrange(KNOWN)}"
+        if self.merged_too and self.random.random() < ERASED:
+            known = {"userId": user}, {"anonymousId": visitor}
+            return self.random.choice(known) | {"event": "Erasure Requested"}
         chance = self.random.random()
         if chance < 0.1:
             return {"type": "identify", "userId": user, "anonymousId": visitor}
@@ -135,6 +146,8 @@ class _Shop:
 
     def _any(self) -> dict[str, Any]:
         chance = self.random.random()
+        if chance < COMPLAINTS:
+            return _reviewed(self.random.choice(PRODUCTS))
         if chance < 0.6:
             return _viewed(self.random.choice(PRODUCTS))
         if chance < 0.85:
@@ -152,6 +165,11 @@ def _cheaper(product: str, price: int) -> dict[str, Any]:
 def _accepted(referrer: str, code: int) -> dict[str, Any]:
     told = {"code": f"r{code}", "referrer": referrer}
     return {"event": "Referral Accepted", "properties": told}
+
+
+def _reviewed(product: str) -> dict[str, Any]:
+    told = {"product_id": product, "merchant_id": "m", "rating": 1, "text": "破损"}
+    return {"event": "Product Reviewed", "properties": told}
 
 
 def _viewed(product: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ SHIPPED = {
     "ask-consent", "bad-review", "big-sale", "birthday", "browse-nudge", "cart-rescue",
     "coupon-expiring", "first-order-welcome", "leaves-high-value", "live-cart", "member-day",
     "points-expiring", "price-drop", "referral", "replenishment", "ship-delay", "tier-upgrade",
-    "unpaid-order", "welcome", "win-back",
+    "second-order", "unpaid-order", "welcome", "win-back",
 }  # fmt: skip
 
 
@@ -142,6 +142,30 @@ def test_holds_that_are_not_mentioned_do_not_matter_and_those_that_are_do():
         "given", "arm: holdout\n    given"
     )
     assert told(held_out) == ""
+
+
+def test_an_example_may_name_some_of_a_decisions_actions_and_never_what_is_not_done():
+    both = """
+  - name: one
+    customer: {cart.value: 300, cart.items: 1}
+    given: [{at: 0m, event: Signed Up}]
+    expect: [{at: 0m, EXPECTED}]
+"""
+    rule = GREETING.replace("  - wait: 1d\n", "")
+    for expected, holds in (
+        ("coupon: HI, off: 30", True), ("notify: hello", True),
+        ("coupon: HI, notify: hello", True), ("coupon: HI, notify: bye", False),
+        ("coupon: HI, off: 31", False), ("task: vip", False),
+    ):  # fmt: skip
+        (outcome,) = run_examples(load_text(rule + both.replace("EXPECTED", expected)))
+        assert outcome.passed == holds, expected
+
+
+def test_the_rules_that_were_designed_first_hold_by_their_own_examples():
+    text = (RULES.parent / "tests/contract/language/as-designed.yaml").read_text()
+    outcomes = run_examples(load_text(text))
+    assert {one.rule for one in outcomes} == {"cart-rescue", "win-back", "ship-delay"}
+    assert not [str(one) for one in outcomes if not one.passed]
 
 
 def test_an_example_ends_at_until():

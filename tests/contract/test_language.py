@@ -7,7 +7,9 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
+from engine.scores import SCORES
 from features import catalog
+from features.models.names import SCORE_NAMES
 from rules import model
 from rules.actions import ACTIONS
 from rules.actions_people import KINDS
@@ -24,7 +26,7 @@ from rules.reads import expressions, laid_over
 from rules.reference import STEPS, VALUES, reference, renewed
 from rules.subjects import ALL_FIELDS, SUBJECTS
 from rules.trigger_forms import COMPANIONS, WHEN
-from rules.unbuilt import TO_COME, UNBUILT
+from rules.unbuilt import UNBUILT
 from rules.values import Computed, Days, Lookup
 
 HERE = Path(__file__).parent
@@ -132,7 +134,7 @@ def test_a_rule_says_which_names_must_be_laid_over():
         assert one.laid == laid_over(one)
         assert one.laid <= {
             *ALL_FIELDS,
-            *TO_COME,
+            *SCORE_NAMES,
             "arrived",
             *(f"segment.{n}" for n in BOOK.segments),
         }
@@ -156,7 +158,7 @@ def test_what_the_engine_does_not_do_is_refused_by_name(file: Path):
 def test_what_is_not_built_names_what_there_is():
     reasons = {f"held.{reason}" for reason in REASONS}
     known = {f"{form.place}.{key}" for form in FORMS.values() for key in form.keys} | reasons
-    known |= {f"once_per.{name}" for name in ONCE_PER} | {f"name.{name}" for name in TO_COME}
+    known |= {f"once_per.{name}" for name in ONCE_PER} | {f"name.{name}" for name in SCORE_NAMES}
     known |= {"name.arrived", "name.segment", "name.subject", "schedule.at", "guard.wait"}
     known |= {f"{name}.if" for name in COMPANIONS}
     known |= {f"recommend.{kind}" for kind in KINDS}
@@ -164,8 +166,11 @@ def test_what_is_not_built_names_what_there_is():
     assert known | {f"{name}.looked" for name in looked} >= UNBUILT
 
 
-def test_names_to_come_give_way_to_the_catalog():
-    assert not {name for name in TO_COME if name in catalog.FEATURES and f"name.{name}" in UNBUILT}
+def test_a_score_is_no_feature_of_the_catalog_and_is_there_once_it_is_built():
+    assert not SCORE_NAMES.keys() & catalog.FEATURES.keys()
+    assert SCORES.keys() <= SCORE_NAMES.keys()
+    for name in SCORE_NAMES:
+        assert (name in SCORES) == (f"name.{name}" not in UNBUILT), name
 
 
 # -- segments
@@ -416,6 +421,7 @@ def test_the_new_keys_say_what_is_wrong(parts: dict[str, str], why: str):
         ("offers/a.yaml", "offer: A\ncost: {shop: 60%, merchant: 30%}\n", "not to 90%"),
         ("offers/a.yaml", "offer: A\nreturns: {refund: yes}\n", "allowed are back, lost"),
         ("offers/a.yaml", "offer: A\ncodes: poll\n", "allowed are hmac"),
+        ("offers/a.yaml", "offer: A\ncodes: {pool: Ours!}\n", "a pool's name is like vip-codes"),
         ("shop.yaml", "closing_days: [2026-02-30]\n", "is not a date"),
         ("shop.yaml", "caps:\n  - {purpose: marketing}\n", "a cap needs `limit`"),
         ("shop.yaml", "exchange: {USD: much}\n", "is not what a currency is worth"),
@@ -425,6 +431,28 @@ def test_the_new_keys_say_what_is_wrong(parts: dict[str, str], why: str):
 def test_the_other_files_say_what_is_wrong(file: str, text: str, why: str):
     with pytest.raises(RuleErrors) as found:
         book_from_sources({file: text}, ALL)
+    assert why in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"do": "do:\n  - points: {add: 9, to: merchant}"}, "allowed are customer, referrer"),
+        (
+            {"do": "do:\n  - coupon: {offer: A, off: 9, valid: 1d, to: merchant}"},
+            "referrer, friend",
+        ),
+        ({"digest": "digest: 1 per ever"}, "a digest is at most 100 per a time"),
+        ({"digest": "digest: 101 per day"}, "a digest is at most 100 per a time"),
+        ({"digest": "digest: 1 per day", "when": "when: {request: home}"}, "there is no digest"),
+        ({"if": "if: digest.count > 1"}, "is open in the steps of a rule with `digest` only"),
+        ({"in_flight": "in_flight: stay"}, "allowed are finish, move"),
+    ],
+)
+def test_what_is_never_meant_is_refused(changed: dict[str, str], why: str):
+    text = "\n".join({**BASE, "rule": "rule: r", **changed}.values()) + "\n"
+    with pytest.raises(RuleErrors) as found:
+        book_from_sources({"campaigns/r.yaml": text}, ALL)
     assert why in str(found.value)
 
 

@@ -171,6 +171,11 @@ async def page_asks_shows_and_the_customer_claims(shop):
     await issued(shop, "u1", "C-0")  # of the same offer: of two only one
     both = {**valid, "cart": {"subtotal": 100, "coupons": ["C-0"]}}
     assert (await post(shop, "/v1/coupons/validate", both, "web"))["reason"] == "does not stack"
+    kept = reserving("u1", first["code"], "k0", cart=both["cart"])
+    refused = await send(shop, "/v1/coupons/reserve", kept)
+    assert (refused.status_code, refused.json()["code"]) == (409, "does_not_stack")
+    forged = {**valid, "code": first["code"][:-2] + ("00" if first["code"][-2:] != "00" else "11")}
+    assert (await post(shop, "/v1/coupons/validate", forged, "web"))["reason"] == "unknown"
     bad = {**asked, "offer_token": banner["decision_id"].partition(".")[2]}
     assert (await send(shop, "/v1/offers/claim", bad, "web")).status_code == 400
     stolen = {**asked, "customer_id": "u2"}

@@ -3,11 +3,13 @@
 import asyncio
 import logging
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
 import pytest
 
+from engine.log import LogAway
 from engine.logs import broker
 from engine.logs.faust_kafka import Consumer
 from engine.logs.kafka import KafkaLog
@@ -24,27 +26,41 @@ def folder():
 
 
 @pytest.mark.kafka
-async def test_a_log_whose_broker_is_gone_closes_in_time_and_delivers_nothing_later(folder):
+async def test_a_log_whose_broker_is_gone_says_so_in_time_and_delivers_nothing_later(
+    folder, monkeypatch
+):
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     node = broker.Broker(folder)
     node.wait_ready()
     url, port = f"kafka://{node.bootstrap}/t", int(node.bootstrap.rpartition(":")[2])
-    log = KafkaLog(url, 1)
+    log, cut, fresh = KafkaLog(url, 1), KafkaLog(url, 1), KafkaLog(url, 1)
     await log.append([Append(0, b"u:1", b"before")])
+    await cut.append([Append(0, b"u:1", b"too")])
+    monkeypatch.setattr("engine.logs.kafka.DELIVERY_SECONDS", 1.0)
+    for name in ("LET_GO_SECONDS", "CLOSE_SECONDS"):
+        monkeypatch.setattr(f"engine.logs.kafka.{name}", 0.3)
+    node.process.send_signal(signal.SIGSTOP)  # it takes connections, and answers nobody
+    for one in (log, fresh):
+        async with asyncio.timeout(10):
+            with pytest.raises(LogAway, match="did not acknowledge 1 records in time"):
+                await one.append([Append(0, b"u:1", b"given up")])
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):  # whoever asks may have less patience
+            await cut.append([Append(0, b"u:1", b"given up")])
     node.process.kill()
     node.process.wait()
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
+        with pytest.raises(LogAway, match="no Kafka answers"):
             await log.append([Append(0, b"u:1", b"given up")])
-    await asyncio.wait_for(log.close(), 15)
+    await asyncio.wait_for(cut.close(), 15)
     node = broker.Broker(folder, port)
     try:
         node.wait_ready()
-        other = KafkaLog(url, 1)
-        await other.append([Append(0, b"u:1", b"after")])
-        await asyncio.sleep(1)
-        assert [record.value for record in await other.read(0, 0, 9)] == [b"before", b"after"]
-        await other.close()
+        monkeypatch.undo()
+        await log.append([Append(0, b"u:1", b"after")])  # it finds the broker again
+        found = [record.value for record in await log.read(0, 0, 9)]
+        assert found == [b"before", b"too", b"after"]
+        await asyncio.gather(log.close(), fresh.close())
     finally:
         node.stop()
 

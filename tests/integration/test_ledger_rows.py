@@ -57,7 +57,7 @@ async def test_what_is_written_is_held_once_read_by_the_views_and_erased(clickho
         ("gold", {"marketing": ["push"]}, 0)
     ]
     assert ask("SELECT fact, toInt32(face) FROM coupon_ledger FINAL") == [("expired", 30)]
-    erased = erase_rows(clickhouse, [Whom(["u:u"], START + 9 * DAY)])
+    erased = erase_rows(clickhouse, [Whom(["u:u"], START + 9 * DAY)], b"secret")
     for table in facts:
         assert erased[table] > 0
         assert ask(f"SELECT count() FROM {table}") == [(0,)]

@@ -15,6 +15,7 @@ TABLES = {
     "events", "identities", "order_facts", "decisions", "outcomes",
     "coupon_ledger", "rules", "model_metrics", "quarantine",
     "points_ledger", "segment_moves", "ticket_facts", "customers",
+    "review_facts", "survey_facts",
 }  # fmt: skip
 VIEWS = {
     "v_events": "",
@@ -36,6 +37,11 @@ VIEWS = {
     "v_conversions": "(days = 7)",
     "v_last_touch": "(days = 7)",
     "v_revenue": "(days = 7)",
+    "v_reviews": "",
+    "v_complaints": "",
+    "v_nps": "",
+    "v_csat": "",
+    "v_merchants": "",
 }
 
 
@@ -90,6 +96,10 @@ SAMPLES = {
     "customers": [{"cid": "u:1", "version": 7, "updated_at": T0, "first_seen": T0, "last_seen": None, "birthday_md": 504, "tier": "gold",
                    "segments": ["vip", "rfm.champions"], "consent": {"marketing": ["push", "sms"], "service": []},
                    "scores": {"purchase": 0.25}, "points": 60}, {"cid": "a:x", "version": 3, "updated_at": T0}],
+    "review_facts": [{"review_id": "r1", "event": "Product Reviewed", "at": T0, "cid": "a:x", "merchant_id": "m1", "rating": 1,
+                      "sentiment": None, "topics": ["size", "delivery"], "complaint": 1, "text": "太小", "version": 1}],
+    "survey_facts": [{"message_id": "s1", "at": T0, "cid": "u:1", "kind": "nps", "score": 9, "version": 1},
+                     {"message_id": "s2", "at": T0, "cid": "u:1", "kind": "csat", "score": 2, "merchant_id": "m1", "version": 2}],
 }  # fmt: skip
 
 

@@ -160,6 +160,7 @@ async def test_sealed_exported_erased_and_never_back(stack: Stack):
         assert again.status_code == 200
         status = await stack.drained()
         assert status.erased == 3 + 4
+        assert (await stack.numbers())["events_erased_total"] == {"": 7}
         await asyncio.sleep(1)
         told = (await stack.http.get(f"/v1/customers/{USER}/export")).json()
         assert told["contacts"] == {}

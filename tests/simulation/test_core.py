@@ -5,6 +5,7 @@ import pytest
 
 from engine.records import Record
 from engine.store import Fenced, Stopped
+from features.models.purchase import MODEL
 from tests.memory_engine import DAY, HOUR, MINUTE, START, MemoryEngine
 
 RESCUE = """
@@ -411,7 +412,8 @@ async def test_a_purchase_within_a_day_closes_the_example_with_one_and_its_absen
     world.send(0, product_id="p1", userId="looker")
     world.tick(2 * DAY)
     await world.run()
-    labels = {row["cid"]: row["label"] for row in world.gathered("examples")}
+    examples = [row for row in world.gathered("examples") if row["model"] == MODEL]
+    labels = {row["cid"]: row["label"] for row in examples}
     assert labels == {"u:buyer": 1, "u:looker": 0}
 
 

@@ -32,27 +32,31 @@ def test_every_kind_of_fault_strikes(outcomes):
     struck = {kind for outcome in outcomes for kind in outcome.faults}
     assert struck == {*RATES, *STRIKES}
     assert {kind for outcome in outcomes for kind in outcome.workload} == {
-        "events", "repeated", "late", "broken",
+        "events", "repeated", "late", "broken", "erasures",
     }  # fmt: skip
     assert all(outcome.recovery_ms for outcome in outcomes)
 
 
-WHAT_FINDS_IT = {
-    "owner": "one writer",
-    "next_offset": "offsets",
-    "dedup": "messages processed",
-    "letter_dedup": "repeats dropped",
-    "timer_order": "due order",
-    "durability": "durable first",
-    "ledger": "budgets",
-    "caps": "caps",
+WHAT_FINDS_IT = {  # and a seed that did lately: it is tried first
+    "owner": ("one writer", 3),
+    "next_offset": ("offsets", 7),
+    "dedup": ("messages processed", 0),
+    "letter_dedup": ("repeats dropped", 10),
+    "timer_order": ("due order", 0),
+    "durability": ("durable first", 0),
+    "ledger": ("budgets", 0),
+    "caps": ("caps", 0),
+    "tombstones": ("to be erased", 8),
+    "codes": ("codes", 0),
+    "digests": ("digests", 0),
 }
 
 
 @pytest.mark.parametrize("name", sorted(MUTATIONS))
 def test_a_broken_engine_is_found_and_told(name):
-    found = (simulate(seed, mutation=name).failures for seed in MUTATED_SEEDS)
-    assert any(WHAT_FINDS_IT[name] in text for failures in found for text in failures)
+    words, first = WHAT_FINDS_IT[name]
+    found = (simulate(seed, mutation=name).failures for seed in (first, *MUTATED_SEEDS))
+    assert any(words in text for failures in found for text in failures)
 
 
 def test_a_seed_is_one_story():

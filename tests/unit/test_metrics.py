@@ -13,7 +13,7 @@ from engine.measures import Measures
 from engine.metrics import BY_NAME, METRICS, PREFIX, table
 
 API = Path(__file__).resolve().parents[2] / "api"
-LABELS = {"", "rule", "shard", "sink", "version", "fate", "code"}
+LABELS = {"", "rule", "shard", "sink", "version", "fate", "code", "model"}
 
 
 def test_the_list_is_told_to_people_as_it_is():

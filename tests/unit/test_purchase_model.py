@@ -23,7 +23,7 @@ def examples(number, seed=618):
 def taught(number=3_000):
     learner = Learner()
     for inputs, label in examples(number):
-        learner.learn(inputs, label)
+        learner.learn_one(inputs, label)
     return learner
 
 
@@ -58,7 +58,7 @@ def test_it_learns_and_says_how_well_before_seeing_the_answer():
 def test_labels_at_random_teach_nothing():
     chance, learner = random.Random(1), Learner()
     for inputs, _ in examples(3_000):
-        learner.learn(inputs, int(chance.random() < 0.2))
+        learner.learn_one(inputs, int(chance.random() < 0.2))
     assert abs(learner.metrics()["auc"] - 0.5) < 0.06
 
 
@@ -66,7 +66,7 @@ def test_the_score_given_is_from_before_the_example():
     learner = taught(200)
     inputs = [1.0] * len(INPUTS)
     before = learner.score(inputs)
-    assert learner.learn(inputs, 1) == before
+    assert learner.learn_one(inputs, 1) == before
     assert learner.score(inputs) > before
 
 
@@ -74,15 +74,15 @@ def test_before_the_first_example():
     learner = Learner()
     assert learner.metrics() == {}
     assert 0.01 < learner.score([0.0] * len(INPUTS)) < 0.1
-    scorer = Scorer(learner.snapshot())
-    assert scorer.score([1.0] * len(INPUTS)) == pytest.approx(learner.score([0.0] * len(INPUTS)))
-    learner.learn([0.0] * len(INPUTS), 0)
+    assert learner.weights() == {}
+    learner.learn({"model": MODEL, "features": [0.0] * len(INPUTS), "label": 0})
+    assert learner.examples == 1
     assert "auc" not in learner.metrics()
 
 
 def test_a_scorer_says_what_the_learner_says():
     learner = taught(500)
-    scorer = Scorer(unpack(pack(learner.snapshot(), b"s"), b"s"))
+    scorer = Scorer(unpack(pack(learner.weights(), b"s"), b"s"))
     rows = [inputs for inputs, _ in examples(50, seed=5)]
     for row in rows:
         assert scorer.score(row) == pytest.approx(learner.score(row), abs=1e-12)
@@ -92,37 +92,37 @@ def test_a_scorer_says_what_the_learner_says():
 
 def test_restored_it_goes_on_to_the_bit():
     straight = taught(400)
-    stopped = Learner.restore(unpack(pack(straight.snapshot(), b"s"), b"s"))
+    stopped = Learner.restore(unpack(pack(straight.state(), b"s"), b"s"))
     assert stopped.examples == 400
     for inputs, label in examples(400, seed=7):
-        assert straight.learn(inputs, label) == stopped.learn(inputs, label)
-    assert straight.snapshot() == stopped.snapshot()
+        assert straight.learn_one(inputs, label) == stopped.learn_one(inputs, label)
+    assert straight.state() == stopped.state()
     assert straight.metrics() == stopped.metrics()
 
 
 def test_a_snapshot_of_other_inputs_scores_by_what_both_know():
-    snapshot = taught(300).snapshot()
+    snapshot = taught(300).state()
     for part in ("weights", "means", "variances", "gradients"):
         snapshot[part]["weather.rain"] = snapshot[part].pop("cart.items")
     scorer = Scorer(snapshot)
     assert scorer.weights[INPUTS.index("cart.items")] == 0
     assert 0 < scorer.score([1.0] * len(INPUTS)) < 1
     learner = Learner.restore(snapshot)
-    learner.learn([1.0] * len(INPUTS), 1)
-    assert "cart.items" in learner.snapshot()["weights"]
+    learner.learn_one([1.0] * len(INPUTS), 1)
+    assert "cart.items" in learner.state()["weights"]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_nan_is_refused_and_nothing_changes(value):
     learner = taught(50)
-    before = learner.snapshot()
+    before = learner.state()
     with pytest.raises(ValueError, match=r"cart\.value: expected a finite number"):
-        learner.learn([value if name == "cart.value" else 1.0 for name in INPUTS], 1)
+        learner.learn_one([value if name == "cart.value" else 1.0 for name in INPUTS], 1)
     with pytest.raises(ValueError, match="label: expected 0 or 1"):
-        learner.learn([1.0] * len(INPUTS), 2)
+        learner.learn_one([1.0] * len(INPUTS), 2)
     with pytest.raises(ValueError, match="shorter"):
-        learner.learn([1.0], 1)
-    assert learner.snapshot() == before
+        learner.learn_one([1.0], 1)
+    assert learner.state() == before
 
 
 def test_another_models_snapshot_is_refused():

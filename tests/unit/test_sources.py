@@ -81,6 +81,8 @@ def test_a_changed_file_is_read_again_and_a_broken_one_is_not(tmp_path, caplog):
             "key of its own",
         ),
         ('[{"name":"a","write_key":"sha256:12"}]', "64 hex digits"),
+        ('[{"name":"laike api","write_key":"k"}]', "a name of our own"),
+        ('[{"name":"Laike","write_key":"k"}]', "a name of our own"),
     ],
 )
 def test_a_bad_file_says_what_is_wrong(tmp_path, text, told):

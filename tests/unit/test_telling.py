@@ -57,3 +57,9 @@ def test_what_nobody_caught_is_logged_in_the_same_way():
     assert "not caught: ValueError" in done.stderr
     assert "invalid literal for int() with base 10: '***'" in done.stderr
     assert "alice@shop" not in done.stderr.replace(code, "")
+
+
+def test_a_phone_amid_chinese_is_blanked_and_an_amount_is_not():
+    assert blanked("电话13812345678找我") == "电话***找我"
+    assert blanked("国外+49 170 1234567打来") == "国外***打来"
+    assert blanked("共13812345678.50元") == "共13812345678.50元"

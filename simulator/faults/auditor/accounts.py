@@ -3,6 +3,7 @@
 Must live here: counting. Must not: what an event caused. Records whose key begins with ! are
 control, all others are events; those with the same key, source and messageId are one message. An
 event of a customer who moved is forwarded by a letter, and its fate is told where that arrives.
+What is dropped because its customer was erased is neither processed nor a repeat.
 """
 
 import json
@@ -10,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from simulator.faults.auditor.chain import Chains
+from simulator.faults.auditor.erased import ASKED, Erased
 from simulator.faults.history import History, Logged
 
 LETTER, REJECTED = b"!letter", b"!rejected"
@@ -23,16 +25,19 @@ def accounts(history: History, chains: Chains) -> tuple[int, int, list[str]]:
             counted.update(entry.get("counts", {}))
     records = [record for log in history.logs for record in log]
     good = [one for one in records if _is_event(one) and one.value not in history.bad]
-    messages = {_message(record) for record in good}
+    erased = Erased.of(history)
+    least, most = _messages(history, erased)
     bad = [one for one in records if one.value in history.bad]
     broken = sum(_is_event(record) or record.key == REJECTED for record in bad)
-    processed, duplicates = counted["processed"], counted["duplicate"]
-    wanted = (
+    processed, gone = counted["processed"], counted["erased"]
+    wanted = [
         ("events", len(good) + broken, counted["events"]),
-        ("messages processed", len(messages), processed),
-        ("repeats dropped", len(good) - len(messages), duplicates),
+        ("messages processed", min(max(least, processed), most), processed),
+        ("repeats dropped", len(good) - processed - gone, counted["duplicate"]),
         ("records put aside", broken, counted["quarantined"]),
-    )
+    ]
+    if not erased.others:
+        wanted.append(("records erased", len(erased.must), gone))
     told = [
         f"accounts: {what}: {must}, but {did} told" for what, must, did in wanted if must != did
     ]
@@ -40,19 +45,38 @@ def accounts(history: History, chains: Chains) -> tuple[int, int, list[str]]:
     there = {(record.key, record.value) for record in records}
     missing = history.acknowledged - there
     told += [f"accounts: {value[:80]!r} was acknowledged and is gone" for _, value in missing]
-    lost = max(0, len(messages) - processed) + len(missing)
-    return lost, max(0, processed - len(messages)), told
+    return max(0, least - processed) + len(missing), max(0, processed - most), told
+
+
+def _messages(history: History, erased: Erased) -> tuple[int, int]:
+    """How many messages must be processed, and how many may be."""
+    must, may = set[str](), set[str]()
+    for shard, log in enumerate(history.logs):
+        for record in log:
+            if not _is_event(record) or record.value in history.bad:
+                continue
+            goes = erased.must_go(history, shard, record)
+            if goes is False:
+                must.add(_message(record))
+            elif goes is None and json.loads(record.value)["event"] != ASKED:
+                may.add(_message(record))
+    return len(must), len(must | may)
 
 
 def _fates(history: History, chains: Chains) -> Iterator[str]:
     """What is wrong with single records: put aside or dropped that must not be, or not."""
     forwarded = aside = 0
+    erased = Erased.of(history)
     for shard, log in enumerate(history.logs):
         skipped = [one for entry in chains.entries[shard] for one in entry.get("skipped", ())]
         fates: dict[int, str] = dict(skipped)
         if len(fates) != len(skipped):
             yield f"accounts: shard {shard}: a record has two fates"
         yield from (f"accounts: shard {shard}, {text}" for text in _misjudged(history, log, fates))
+        for record in log:
+            goes = erased.must_go(history, shard, record) if _is_event(record) else None
+            if goes is not None and goes != (fates.get(record.offset) == "erased"):
+                yield f"accounts: shard {shard}, offset {record.offset}: to be erased is {goes}"
         left = [one for one in log if fates.get(one.offset) != "quarantined"]
         forwarded += sum(one.value in history.bad and one.key != REJECTED for one in left)
         aside += sum(one.key == LETTER for one in log) - sum(one.key == LETTER for one in left)

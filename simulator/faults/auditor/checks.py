@@ -11,7 +11,8 @@ from itertools import pairwise
 from typing import Any
 
 from simulator.faults.auditor.chain import START, Chains
-from simulator.faults.auditor.limits import budgets, caps
+from simulator.faults.auditor.erased import erasures, erasures_of
+from simulator.faults.auditor.limits import budgets, caps, codes, digests
 from simulator.faults.auditor.model import expected
 from simulator.faults.history import (
     Called,
@@ -74,7 +75,10 @@ def one_decision(_: History, chains: Chains) -> Iterator[str]:
         (row["rule"], row["run"], row["instance"], row["step"], row["cid"])
         for row in chains.acting()
     )
-    yield from (f"{one} acted {n} times" for one, n in whose.items() if n > 1)
+    begun = erasures_of(chains)  # who was erased and returned is another
+    for one, n in whose.items():
+        if n > 1 + begun.get(one[-1], 0):
+            yield f"{one} acted {n} times"
 
 
 def one_content(_: History, chains: Chains) -> Iterator[str]:
@@ -209,6 +213,9 @@ CHECKS: dict[str, Callable[[History, Chains], Iterator[str]]] = {
     "receivers": receivers,
     "letters": letters,
     "must fire": must_fire,
+    "erasures": erasures,
     "budgets": budgets,
     "caps": caps,
+    "codes": codes,
+    "digests": digests,
 }

@@ -5,12 +5,15 @@ count them. Must not: the engine's ledgers and counters. A day is Shanghai's.
 
     spend-looks   a coupon a look: 7 coupons a day and 130 yuan in any 12 hours, over all shards
     tell-carts    a message a cart: 2 in any 24 hours by push, none between 12:00 and 14:00
+    give-codes    an imported code an order: each to one
+    digest-adds   a message for the adds of 3 hours
 """
 
 from collections import Counter
 from collections.abc import Iterator
 
 from simulator.faults.auditor.chain import Chains
+from simulator.faults.auditor.erased import erasures_of
 from simulator.faults.history import History
 
 HOUR = 3_600_000
@@ -42,6 +45,43 @@ def budgets(_: History, chains: Chains) -> Iterator[str]:
         yield f"{held} were held for a budget that nobody spent"
 
 
+def codes(history: History, chains: Chains) -> Iterator[str]:
+    """Each imported code is given to one at most, and no other is."""
+    given = Counter(
+        action["code"]
+        for row in chains.acting()
+        if row["rule"] == "give-codes"
+        for action in row["actions"]
+    )
+    for code, times in given.items():
+        if times > 1:
+            yield f"{code} was given {times} times"
+        if code not in history.codes:
+            yield f"{code} was never imported"
+    why = Counter(row["held"] for row in chains.rows("decisions") if row["rule"] == "give-codes")
+    if why["codes"] and not given and not why["late"] + why["killed"]:
+        yield f"{why['codes']} were held for a pool that nobody emptied"
+
+
+def digests(history: History, chains: Chains) -> Iterator[str]:
+    """No customer who never merges gets two in any 3 hours; who gets none is in another's."""
+    acted = {row["decision_id"]: row for row in chains.acting() if row["rule"] == "digest-adds"}
+    times: dict[str, list[int]] = {}
+    for row in acted.values():
+        times.setdefault(row["cid"], []).append(row["at"])
+    begun = erasures_of(chains)  # who was erased and returned is counted anew
+    for cid in times.keys() & history.plain:
+        for until in times[cid]:
+            count = sum(until - 3 * HOUR < at <= until for at in times[cid])
+            if count > 1 + begun.get(cid, 0):
+                yield f"{cid} was told twice in the 3 hours to {until}"
+    for row in chains.rows("decisions"):
+        if row["rule"] == "digest-adds" and row["held"] == "digest":
+            spoke = acted.get(row["values"].get("digest", ""))
+            if spoke is None or spoke["at"] != row["at"]:
+                yield f"{row['decision_id']} is in a decision that nobody made"
+
+
 def caps(history: History, chains: Chains) -> Iterator[str]:
     """No customer who never merges is told more often than the cap says, nor at a quiet hour."""
     told: dict[str, list[int]] = {}
@@ -50,8 +90,9 @@ def caps(history: History, chains: Chains) -> Iterator[str]:
             told.setdefault(row["cid"], []).append(row["at"])
             if NOON <= (row["at"] + ZONE) % DAY < TWO:
                 yield f"{row['cid']} was told at a quiet hour: {row['at']}"
+    begun = erasures_of(chains)  # who was erased and returned is counted anew
     for cid in told.keys() & history.plain:
         for until in told[cid]:
             count = sum(until - DAY < at <= until for at in told[cid])
-            if count > MESSAGES_A_DAY:
+            if count > MESSAGES_A_DAY * (1 + begun.get(cid, 0)):
                 yield f"{cid} was told {count} times in the day to {until}"

@@ -15,6 +15,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from simulator.faults.auditor.erased import ASKED
 from simulator.faults.history import History
 
 MINUTE, HOUR = 60_000, 3_600_000
@@ -53,6 +54,7 @@ class _Person:
     orders: set[str] = field(default_factory=set)
     carts: dict[str, _Timer] = field(default_factory=dict)
     lapse: _Timer | None = None
+    erased_at: int = 0
 
     def wake(self, now: int) -> None:
         """Fire what is due by log time, the earliest first."""
@@ -73,6 +75,11 @@ class _Person:
     def hear(self, event: dict[str, Any], now: int) -> None:
         """One good record of his own, at log time `now`."""
         self.wake(now)
+        if event["timestamp"] <= self.erased_at:
+            return
+        if event["event"] == ASKED:
+            self._forget(max(event["timestamp"], now))
+            return
         if event["messageId"] in self.seen:
             return
         self.seen.add(event["messageId"])
@@ -89,6 +96,13 @@ class _Person:
             self.lapse = _Timer("check-lapse", str(at), at + 2 * HOUR)
             if len(self.orders) == 1:
                 self._at_once("check-first", "customer", at, now)
+
+    def _forget(self, at: int) -> None:
+        """All that he did is gone, and what waited; he may begin anew."""
+        fresh = _Person(self.cid, self.late_ms)
+        self.seen, self.looks, self.done = fresh.seen, fresh.looks, fresh.done
+        self.orders, self.carts, self.lapse = fresh.orders, fresh.carts, None
+        self.erased_at = at
 
     def _fire(self, rule: str, about: str, how: str, at: int) -> None:
         self.fired.append(Fired(rule, self.cid, about, how, at))

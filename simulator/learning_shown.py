@@ -1,0 +1,96 @@
+"""A report on learning for people in a terminal: each section's table, and its charts.
+
+Must live here: words and columns. Must not: measuring. The page of it is learning_page.py.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import plotext
+from rich.console import Console
+from rich.table import Table
+
+from simulator.learning_section import Chart, Section
+
+CHART_ROWS: Final = 14
+CHART_COLUMNS: Final = 92
+MARKS: Final = ("●", "○", "▲", "△", "■", "□", "◆", "◇")
+
+
+def show(section: Section, console: Console) -> None:
+    """Print all of it."""
+    console.print(f"\n[bold]{section.title}[/bold]")
+    console.print(section.protocol, style="dim", markup=False, highlight=False)
+    if section.rows:
+        console.print(_table(section))
+    width = min(console.width, CHART_COLUMNS)
+    for chart in section.charts:
+        console.print(
+            drawn(chart, width, colour=console.color_system is not None),
+            end="", markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
+
+
+def keys(rows: Any) -> list[str]:
+    """The columns of rows that may lack some, in order of appearance."""
+    return list(dict.fromkeys(key for row in rows for key in row))
+
+
+def told(value: Any) -> str:
+    """A cell: a number short, a missing one a dash.
+
+    >>> told(0.75123), told(25_000), told(None), told([0.1, 0.25])
+    ('0.7512', '25,000', '–', '0.1 to 0.25')
+    """
+    if value is None or value != value:  # noqa: PLR0124 - NaN
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1_000 else f"{value:,.0f}"
+    if isinstance(value, list | tuple):
+        return " to ".join(told(one) for one in value)
+    return str(value)
+
+
+def is_number(rows: Any, key: str) -> bool:
+    """Whether a column holds numbers: it is set to the right then."""
+    return all(not isinstance(row.get(key), str) for row in rows)
+
+
+def _table(section: Section) -> Table:
+    table = Table(header_style="bold", expand=False)
+    for at, key in enumerate(keys(section.rows)):
+        right = at > 0 and is_number(section.rows, key)
+        table.add_column(key.replace("_", " "), justify="right" if right else "left")
+    for row in section.rows:
+        table.add_row(*(told(row.get(key)) for key in keys(section.rows)))
+    return table
+
+
+def drawn(chart: Chart, width: int, *, colour: bool) -> str:
+    """Curves as characters; each has its mark, so that they differ without colour too."""
+    figure = plotext.figure
+    figure.clear()
+    figure.plot_size(width, CHART_ROWS)
+    figure.title(f"{chart.title} ({chart.y})")
+    marks: Mapping[str, str] = dict(
+        zip((one.name for one in chart.curves), MARKS * len(chart.curves), strict=False)
+    )
+    for curve in chart.curves:
+        xs, ys = zip(*curve.points, strict=True) if curve.points else ((), ())
+        signal = figure.signal(list(xs), list(ys), marker=None if colour else marks[curve.name])
+        signal.lines()
+        if colour:
+            signal.label(curve.name)
+        figure.draw(signal)
+    figure.label(chart.x, axis="x")
+    if colour:
+        figure.legend(x=width - 10, ha="right")
+    text: str = figure.build().string(colorless=not colour)
+    figure.clear()
+    if colour:
+        return text
+    return text + "  ".join(f"{mark} {name}" for name, mark in marks.items()) + "\n"
