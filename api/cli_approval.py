@@ -82,13 +82,16 @@ def rules_approval(
 
     Example: laike rules approval two-people
     """
-    from api.rules_in_force import TWO_PEOPLE, ask_two_people
+    from api.rules_in_force import TWO_PEOPLE, ask_two_people, asks_for_a_second
 
     if people not in {TWO_PEOPLE, "off"}:
         raise typer.BadParameter(f"{people!r}: {TWO_PEOPLE} or off")
     with store_of(data) as (store, settings):
         ask_two_people(store, settings.secret, local_user(), people == TWO_PEOPLE)
+        second = asks_for_a_second(store)
     say(f"approval: {people}")
+    if people == "off" and second:
+        say("shop.yaml of the rules in force says `approval: second`, which holds until it is gone")
 
 
 @audit.command("list")

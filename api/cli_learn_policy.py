@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 import typer
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 from rich.console import Console
 from rich.table import Table
 
@@ -93,7 +94,7 @@ def _in_force(data: Path) -> Scorer | None:
 
     try:
         return asyncio.run(read())
-    except NO_MODEL:
+    except (*NO_MODEL, RedisError, OSError):
         return None
 
 

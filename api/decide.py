@@ -8,6 +8,7 @@ requests that are in flight together; coupons and budgets never.
 
 import asyncio
 import functools
+import json
 from typing import Annotated, Any, Final
 
 import orjson
@@ -46,6 +47,7 @@ from rules.load import book_from_sources
 TTL_SECONDS: Final = 60
 OFFER_MS: Final = 3_600_000
 SHOWN_LATE_MS: Final = 86_400_000  # how long after it was proposed it may be told that it was shown
+ITEMS_BYTES_MAX: Final = 700  # as JSON; a token has 2,000 characters in all
 BOOKS_MAX: Final = 4
 
 
@@ -112,6 +114,8 @@ class Pages:
         for action in row["actions"]:
             actions.setdefault(action["kind"], action)
         show, chosen = actions.get("show"), actions.get("recommend")
+        if chosen and (items := _carried(chosen["items"])):
+            content["i"] = items
         offers = "coupon" in actions
         return Decided(
             placement=placement,
@@ -192,7 +196,20 @@ def _properties(given: dict[str, Any]) -> dict[str, Any]:
     """A token's content as the properties of a record."""
     names = {"d": "decision_id", "r": "rule", "n": "run", "s": "subject", "t": "step"}
     names |= {"p": "split", "a": "arm"}
+    names |= {"i": "items"} if "i" in given else {}
     return {name: given[short] for short, name in names.items()}
+
+
+def _carried(items: list[Row]) -> list[str]:
+    """The products of a list that a token has room for, so that what was shown is what is kept."""
+    found, left = list[str](), ITEMS_BYTES_MAX
+    for item in items:
+        name = item.get("product_id", "")
+        left -= len(json.dumps(name)) + 1
+        if not name or left < 0:
+            break
+        found.append(name)
+    return found
 
 
 def _coupons(row: Row) -> bool:

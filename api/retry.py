@@ -18,6 +18,7 @@ from features.values import BadEvent
 
 OURS = {
     "poison_timer": "a customer's timers, which were let go: there is no event to apply",
+    "too_many_rounds": "an item's event that a shard had no room for: send its next word",
     "row_refused": "a row that its table could not hold; the event behind it was applied",
 }
 

@@ -4,7 +4,8 @@ Must live here: the keys of the published rules. Must not: files (up_rules), pro
 
     laike:rules:<hash>      a book's sources, {path: text}; never changed
     laike:rules:wanted      the hash of the book in force
-    laike:access:approval   `two-people`: only what another than its author approved is published
+    laike:access:approval   `two-people`: only what another than its author approved is published,
+                            as with `approval: second` in shop.yaml of the rules in force
 """
 
 import json
@@ -15,6 +16,7 @@ from clickhouse_connect.driver.client import Client
 
 from engine.audit import record
 from rules.book import Book
+from rules.errors import RuleErrors
 from rules.load import book_from_sources
 from sinks.relay_tables import publish_rules
 
@@ -23,6 +25,7 @@ BODY: Final = "laike:rules:"
 HASH_LENGTH: Final = 64
 APPROVAL: Final = "laike:access:approval"
 TWO_PEOPLE: Final = "two-people"
+SHOP: Final = "shop.yaml"
 
 
 def publish(
@@ -57,9 +60,21 @@ def wanted(store: redis.Redis) -> str:
 
 
 def two_people(store: redis.Redis) -> bool:
-    """Whether author and approver must differ."""
+    """Whether author and approver must differ: it was turned on, or the rules in force ask it."""
     found: Any = store.get(APPROVAL)
-    return bool(found == TWO_PEOPLE.encode())
+    return bool(found == TWO_PEOPLE.encode()) or asks_for_a_second(store)
+
+
+def asks_for_a_second(store: redis.Redis) -> bool:
+    """Whether shop.yaml of the rules in force says `approval: second`."""
+    text: Any = store.get(BODY + wanted(store))
+    shop = json.loads(text).get(SHOP) if text else None
+    if shop is None:
+        return False
+    try:
+        return book_from_sources({SHOP: shop}).shop.approval == "second"
+    except RuleErrors:  # of another release: whoever cannot read it takes it for a yes
+        return True
 
 
 def ask_two_people(store: redis.Redis, secret: bytes, who: str, on: bool) -> None:

@@ -55,7 +55,7 @@ def act(
         turn.effects.decisions.append(decision_row(case, step.step, held=reason, split=split))
         return False
     turn.effects.decisions.append(decision_row(case, step.step, actions=actions or [], split=split))
-    count(turn, rule.purpose, actions or (), case.at)
+    count(turn, rule, actions or (), case.at)
     do(case, actions or ())
     offered(case, actions or ())
     if rule.digest is not None:

@@ -155,7 +155,7 @@ def _tag(case: Case, action: Tag | Audience) -> Row:  # noqa: ARG001 - a writer'
 def _recommend(case: Case, action: Recommend) -> Row | None:
     turn = case.turn
     product = case.instance.subject if case.rule.once_per == "product" else turn.product
-    items = recommended(turn.customer, action.kind, action.n, case.at, turn.moment, product)
+    items = list(turn.shown) or recommended(turn.customer, action, case.at, turn.moment, product)
     return {
         "kind": "recommend", "name": action.name, "how": action.kind, "n": action.n, "items": items,
     } if items else None  # fmt: skip

@@ -40,7 +40,7 @@ def observe(
         _leave(customer.cid, event, effects, {"returned": back})
 
 
-def observe_item(cid: str, event: Event, moment: Moment, effects: Effects) -> None:
+def observe_item(cid: str, event: Event, effects: Effects) -> None:
     """A product is new, or there is none of it, or there is again."""
     properties = event.properties
     name = short(properties.get("product_id") or "")
@@ -51,7 +51,7 @@ def observe_item(cid: str, event: Event, moment: Moment, effects: Effects) -> No
         body["stock"] = stock
     if event.name == LAUNCH:
         body["launched"] = True
-    if facts := _facts([properties], moment):
+    if facts := _facts([properties], None):
         body["facts"] = facts
     _leave(cid, event, effects, body)
 
@@ -113,9 +113,12 @@ def _ids(event: Event) -> list[str]:
     return list(dict.fromkeys(found))[-BASKET_MAX:]
 
 
-def _facts(about: list[dict[str, Any]], moment: Moment) -> dict[str, list[str]]:
-    """Category and brand of those products that the scorer in force does not know them of."""
-    scorer = moment.models.get(MODEL)
+def _facts(about: list[dict[str, Any]], moment: Moment | None) -> dict[str, list[str]]:
+    """Category and brand of those products that the scorer in force does not know them of.
+
+    Without a moment of all: what a product says of itself is news.
+    """
+    scorer = moment.models.get(MODEL) if moment else None
     found: dict[str, list[str]] = {}
     for line in about:
         category, brand = line.get("category"), line.get("brand")

@@ -15,6 +15,7 @@ another gate holds spends nothing. A ledger lives under a name of its own, like 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from engine.caps import PRIORITY, outranked
 from engine.case import Case
 from engine.effects import Effects, Letter, Moment, Row
 from engine.ledger import Bucket, Ledger, Purse, Slice, bucket
@@ -51,7 +52,7 @@ def paid(case: Case, rows: list[Row]) -> tuple[str, list[Row]]:
     When the budget's no is said of all, those that are not optional are tried alone.
     """
     reason = spend(case, rows)
-    if reason not in {HELD, NO_CODES}:
+    if reason not in {HELD, NO_CODES, PRIORITY}:
         return reason, rows
     optional = {action.name for action in case.act.actions if action.optional}
     needed = [row for row in rows if row["kind"] != "coupon" or row["name"] not in optional]
@@ -73,6 +74,7 @@ def spend(case: Case, rows: Sequence[Row]) -> str:
     for one, period in found:
         held = purse.slices[_key(one.ledger, period.number)]
         held.left -= one.amount
+        held.won = (case.at, case.rule.name, case.turn.customer.cid, one.amount)
         for row in one.rows:
             pool = one.ledger.removeprefix(POOL)
             row["code"] = unseal(case.turn.moment.settings.secret, pool, held.codes.pop(0))
@@ -138,11 +140,11 @@ def _short(case: Case, purse: Purse, one: Claim, period: Bucket) -> str:
     if need <= 0:
         return ""
     if one.amount > limit or 0 < held.refused <= need:
-        return one.no
+        return _no(case, held, one)
     if purse.home is not None:
         ledger = purse.home.setdefault(one.ledger, Ledger())
         fill(held, ledger.grant(period, limit, need, 1), need, limit, log_time)
-        return HELD if held.left < one.amount else ""
+        return _no(case, held, one) if held.left < one.amount else ""
     _ask(case, one, period, need)
     late = case.rule.late_ms
     if case.turn.moment.settings.record_clock:  # nothing is late there
@@ -150,6 +152,13 @@ def _short(case: Case, purse: Purse, one: Claim, period: Bucket) -> str:
     else:
         case.instance.again = max(case.at + late, log_time) + 1
     return WAITS
+
+
+def _no(case: Case, held: Slice, one: Claim) -> str:
+    """The reason: what was left went to a rule of higher priority at this very moment, or it is."""
+    at, rule, cid, amount = held.won
+    now = (at, cid) == (case.at, case.turn.customer.cid) and one.amount <= held.left + amount
+    return PRIORITY if now and outranked(case.turn.book, case.rule, rule) else one.no
 
 
 def fill(

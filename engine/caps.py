@@ -4,7 +4,7 @@ Must live here: the gate, and counting what was sent. Must not: one rule's own l
 A message counts when it is decided, by the channel that it is to go by first. A channel whose cap
 is spent is no way for a message any more; one without a way is `held: cap`, unless it is optional.
 Rules that come to the act at one moment come in the order of priority, then name: the later one
-finds the cap spent. An offer's `limit` is counted alike, by coupon.
+finds the cap spent, `held: priority`. An offer's `limit` is counted alike, by coupon.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,8 +15,11 @@ from engine.effects import Row
 from engine.journal import REACHED_MAX
 from engine.subjects import period
 from engine.turn import Turn
-from rules.model import PURPOSES, Coupon, Rate
+from rules.book import Book
+from rules.model import PURPOSES, Coupon, Notify, Rate, Rule
 
+PRIORITY: Final = "priority"  # the reason where a rule of higher priority took what was left
+WON_MAX: Final = 20
 KINDS_MAX: Final = 64  # of what is counted of one customer; the one that was longest ago goes
 
 
@@ -40,7 +43,7 @@ def capped(case: Case) -> str:
     for message in case.messages():
         ways = uncapped(case.turn, case.rule.purpose, case.allowed(message), case.at, sent)
         if not ways and not message.optional:
-            return "cap"
+            return PRIORITY if _lost(case) and _had_room(case, message, sent) else "cap"
         case.ways[message.name] = ways
         sent += ways[:1]
     return ""
@@ -53,7 +56,30 @@ def uncapped(
     return [way for way in via if not _full(turn, purpose, way, at, sent)]
 
 
-def _full(turn: Turn, purpose: str, via: str, at: int, sent: Sequence[str]) -> bool:
+def outranked(book: Book, rule: Rule, other: str) -> bool:
+    """Whether another rule comes before this one where they compete."""
+    first = book.rules.get(other)
+    mine = (-rule.priority, rule.name)
+    return first is not None and (-first.priority, first.name) < mine
+
+
+def _lost(case: Case) -> bool:
+    """Whether what counts as of this moment is by rules that come before this one."""
+    at, rules = case.turn.journey.won
+    if at != case.at or not rules:
+        return False
+    return all(outranked(case.turn.book, case.rule, name) for name in rules)
+
+
+def _had_room(case: Case, message: Notify, sent: Sequence[str]) -> bool:
+    """Whether it had a way before this moment."""
+    purpose, ways = case.rule.purpose, case.allowed(message)
+    return any(not _full(case.turn, purpose, way, case.at, sent, but_now=True) for way in ways)
+
+
+def _full(
+    turn: Turn, purpose: str, via: str, at: int, sent: Sequence[str], *, but_now: bool = False
+) -> bool:
     for cap in turn.book.shop.caps:
         if cap.purpose not in {"", purpose} or cap.via not in {"", via}:
             continue
@@ -61,7 +87,7 @@ def _full(turn: Turn, purpose: str, via: str, at: int, sent: Sequence[str]) -> b
         for key, known in turn.journey.reached.items():
             of, _, way = key.partition(":")
             if of in PURPOSES and cap.purpose in {"", of} and cap.via in {"", way}:
-                times += known
+                times += [time for time in known if not (but_now and time == at)]
         if _used_up(turn, cap.limit, times, at):
             return True
     return False
@@ -81,7 +107,9 @@ def limited(case: Case) -> str:
             offer.name, list(case.turn.journey.reached.get(f"offer:{offer.name}", ()))
         )
         if any(_used_up(case.turn, rate, times, case.at) for rate in offer.limits):
-            return "limit"
+            before = [time for time in times if time != case.at]
+            full = any(_used_up(case.turn, rate, before, case.at) for rate in offer.limits)
+            return PRIORITY if not full and _lost(case) else "limit"
         times.append(case.at)
     return ""
 
@@ -104,9 +132,11 @@ def _used_up(turn: Turn, rate: Rate, times: Sequence[int], at: int) -> bool:
     return spent(rate, times, at, turn.zone)
 
 
-def count(turn: Turn, purpose: str, rows: Iterable[Row], at: int) -> None:
+def count(turn: Turn, rule: Rule, rows: Iterable[Row], at: int) -> None:
     """These actions come to the customer: the messages and coupons among them count from now on."""
-    book = turn.book
+    book, purpose = turn.book, rule.purpose
+    won, names = turn.journey.won
+    turn.journey.won = (at, [*names, rule.name][-WON_MAX:] if won == at else [rule.name])
     for row in rows:
         if row.get("to") != "customer":
             continue

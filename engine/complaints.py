@@ -22,7 +22,7 @@ from features.customer import Customer
 from features.events import Event, encode
 from features.facet import Emit, Facet
 from features.fold import short
-from features.models.spikes import EXAMPLES_MAX, Kind, Said, Spike, judge, note
+from features.models.spikes import Kind, Said, Spike, judge, note
 from features.reviews import is_complaint, topics
 
 COMPLAINT: Final = "complaint"
@@ -31,6 +31,7 @@ SPIKED: Final = "Complaint Spiked"
 MERCHANT: Final = "m:"
 OTHER: Final = "other"  # of no topic that is known
 KINDS_MAX: Final = 400  # of products and topics
+EXAMPLES_MAX: Final = 3
 TEXT_MAX: Final = 60  # characters of an example
 _PARTING: Final = "\x1f"
 
@@ -88,7 +89,7 @@ def receive_complaint(
 
 
 def _age(complaints: Complaints, name: str) -> tuple[int, str]:
-    return complaints.kinds[name].held[-1].at, name
+    return max(complaints.kinds[name].hours), name
 
 
 def _kind(complaints: Complaints, product: str, topic: str) -> Kind:

@@ -25,7 +25,7 @@ def apply(customer: Customer, event: Event, moment: Moment, effects: Effects) ->
         _import(customer, event, moment, effects)
         return
     tell_all(event, moment, effects)
-    baskets.observe_item(customer.cid, event, moment, effects)
+    baskets.observe_item(customer.cid, event, effects)
     if customer.cid.startswith(ENTITIES):
         listen(customer, event, moment, effects)
         _forget_silences(customer, moment)

@@ -25,6 +25,7 @@ from rules.model import Holder, ItemTrigger, Rule
 
 ITEM: Final = "item"
 HELD: Final = "h\0"  # before an item's id, in what the index lists a customer under
+WAITING_MAX: Final = 1_000  # rounds of a shard, most of them one commit's work with many others
 HELD_MAX: Final = 40  # items a customer is listed under
 _ROOMS: Final[dict[Holder, str]] = {"cart": "room:cart", "viewed": "room", "bought": "room:bought"}
 
@@ -72,15 +73,35 @@ def tell_all(event: Event, moment: Moment, effects: Effects) -> None:
         effects.letters.append(Letter("", ITEM, body, moment.offset, shard))
 
 
-def begin(book: Book, rounds: list[Round], body: dict[str, Any]) -> None:
-    """The letter has come: a round over who holds the item, and one over everybody."""
+def begin(book: Book, rounds: list[Round], body: dict[str, Any]) -> int:
+    """The letter has come: a round over who holds the item, and one over everybody.
+
+    How many of them are not begun: with so many waiting that a commit would be all rounds, a later
+    word about an item takes the place of an earlier one that waits, and others are let go.
+    """
     event = decode(body["event"].encode())
     ears = book.ears(event.name)
     triggers = [rule.trigger for rule in ears.reached] if ears else []
     ways = {bool(one.held_in) for one in triggers if isinstance(one, ItemTrigger)}
+    refused = 0
     for by_holding in sorted(ways):
         prefix = f"{HELD}{_item(event)}\0" if by_holding else CUSTOMERS
-        rounds.append(Round(ITEM, prefix, event.at, body))
+        one = Round(ITEM, prefix, event.at, body)
+        if len(rounds) < WAITING_MAX:
+            rounds.append(one)
+        elif not _instead(rounds, one, event.name):
+            refused += 1
+    return refused
+
+
+def _instead(rounds: list[Round], one: Round, name: str) -> bool:
+    """Let a round take the place of one of the same item and event that nobody was reached by."""
+    for at, other in enumerate(rounds):
+        alike = (other.kind, other.prefix, other.after) == (ITEM, one.prefix, "")
+        if alike and at and decode(other.body["event"].encode()).name == name:
+            rounds[at] = one
+            return True
+    return False
 
 
 def _item(event: Event) -> str:
@@ -92,7 +113,7 @@ def come(turn: Turn, event: Event, *, by_holding: bool) -> None:
     ears = turn.book.ears(event.name)
     if ears is None:
         return
-    wake(turn, event.at)  # what was due before it comes before it
+    wake(turn, min(event.at, turn.moment.log_time))  # what was due before it comes before it
     if ears.told:
         tell(turn.customer, event, ears.told, turn.zone)
     for rule in ears.reached:

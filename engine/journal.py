@@ -131,6 +131,7 @@ class Journey(msgspec.Struct, array_like=True):
     planned: dict[str, dict[str, int]] = {}  # rule -> subject -> when its turn comes (ms)
     watches: list[Watch] = []  # decisions that wait for what comes of them, see rewards.py
     digests: dict[str, list[int]] = {}  # rule with a digest -> times (ms) of its decisions
+    won: tuple[int, list[str]] = (0, [])  # the last moment that caps counted (ms), and the rules
 
     def mates(self, instance: Instance) -> list[Instance]:
         """Those that wait with an instance for the same moment of a digest, by subject."""

@@ -42,7 +42,15 @@ class Slice(msgspec.Struct, array_like=True):
     asked: bool = False  # more was asked for ahead
     limit: int = 0  # the budget's, as the shard's rules had it last
     refused: int = 0  # the least that the ledger said no to under this limit; 0 for none
+    won: tuple[int, str, str, int] = (0, "", "", 0)  # last spent: as of (ms), rule, customer, much
     codes: list[str] = []  # of a pool: what is left, sealed; see pools.py
+
+
+def forget(slices: dict[str, Slice], erased: set[str]) -> None:
+    """Who was erased is not named as the one who last spent."""
+    for held in slices.values():
+        if held.won[2] in erased:
+            held.won = (0, "", "", 0)
 
 
 class Ledger(msgspec.Struct, array_like=True):

@@ -66,6 +66,10 @@ METRICS: Final[tuple[Metric, ...]] = (
            " was learned", "read", "model"),
     Metric("model_log_loss", "gauge", "nats", "of its predictions, each made before its example was"
            " learned", "read", "model"),
+    Metric("model_brier", "gauge", "squares", "of the chances it gave, less what came of it",
+           "read", "model"),
+    Metric("model_calibration_error", "gauge", "ratio", "how far the chances it gave are from how"
+           " often it came so, in ten bins", "read", "model"),
     Metric("model_examples", "gauge", "examples", "learned", "read", "model"),
     Metric("model_drifts", "gauge", "times", "its loss was found to have grown (ADWIN)", "read",
            "model"),

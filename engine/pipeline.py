@@ -20,7 +20,7 @@ from engine.editions import kept
 from engine.effects import Moment, Settings
 from engine.erasure import MARK, burials, is_gone, tombstone
 from engine.journal import REGISTRY, memory
-from engine.ledger import Purse
+from engine.ledger import Purse, forget
 from engine.measures import MEASURES
 from engine.outbox import entry, letters
 from engine.records import KILL, RULES, TICK, VERSIONS, Record
@@ -292,6 +292,7 @@ class Shard:
             blobs[cid] = b"" if gone else customer.encode()
         if run.effects.erasures:
             blobs |= burials(run.effects, self.settings.secret)
+            forget(run.state.slices, {row["cid"] for row in run.effects.erasures})
             self._stones = True
         run.add_counts()
         state, shards = run.state, self.settings.shards

@@ -28,6 +28,12 @@ def tell_profile(customer: Customer, moment: Moment, effects: Effects) -> None:
     effects.fact("customers", _row(customer, moment))
 
 
+def _risk(customer: Customer, now: int) -> dict[str, float]:
+    """Whoever shows a sign of abuse; most customers show none."""
+    abuse = float(catalog.value(customer, "risk.abuse", now))
+    return {"risk.abuse": abuse} if abuse else {}
+
+
 def _row(customer: Customer, moment: Moment) -> dict[str, Any]:
     now, mine, seen = moment.log_time, memory(customer), customer.state("seen")
     told = customer.state("consent").purposes
@@ -42,7 +48,7 @@ def _row(customer: Customer, moment: Moment) -> dict[str, Any]:
         ],
         "tier": catalog.value(customer, "member.tier", now) or "",
         "consent": {purpose: word.channels for purpose, word in told.items()},
-        "scores": scores_of(customer, moment, now),
+        "scores": {**scores_of(customer, moment, now), **_risk(customer, now)},
         "points": int(catalog.value(customer, "points.balance", now)),
         "everything_holdout": int(share("everything", mine.identity.birth) < everything),
     }  # fmt: skip

@@ -18,12 +18,13 @@ of a kind that is hardly ever bought twice (see the model).
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from engine.effects import Moment
 from features import catalog
 from features.customer import Customer
 from features.models.recommend import MODEL, Bought, Scorer, taste
+from rules.model import Recommend
 
 Found = Iterable[dict[str, Any]]
 
@@ -42,14 +43,17 @@ class Asked:
 
 
 def recommended(
-    customer: Customer, kind: str, many: int, now: int, moment: Moment, product: str = ""
+    customer: Customer, action: Recommend, now: int, moment: Moment, product: str
 ) -> list[dict[str, Any]]:
-    """Up to so many, each once; nothing when neither he nor the shop is known well enough."""
-    return listed(kind, Asked(customer, many, now, moment.models.get(MODEL), product))
+    """What an action of a rule comes to."""
+    scorer = moment.models.get(MODEL)
+    bought = cast("Bought", action.bought)
+    asked = Asked(customer, action.n, now, scorer, product, bought=bought)
+    return listed(action.kind, asked)
 
 
 def listed(kind: str, asked: Asked) -> list[dict[str, Any]]:
-    """The same, as it is asked."""
+    """Up to so many, each once; nothing when neither he nor the shop is known well enough."""
     found: dict[str, dict[str, Any]] = {}
     for item in KINDS[kind](asked):
         found.setdefault(str(item), item)

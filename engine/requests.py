@@ -155,6 +155,7 @@ def _decided(turn: Turn, event: Event) -> Rule | None:
 
 def _write(turn: Turn, rule: Rule, instance: Instance, given: dict[str, Any]) -> None:
     turn.about(rule, instance.subject, instance)
+    turn.shown = [{"product_id": str(name)} for name in given.get("items", ())]
     lot = Lot(turn, rule, instance, instance.due)
     actions = _passage(turn, rule, instance, lot).actions
     seen = tuple(action for action in actions if not isinstance(action, Coupon))

@@ -2,7 +2,8 @@
 
 Must live here: when he is looked at, what is kept of that, what it became. Must not: learning.
 Looks are laid over time by his birth id, whatever he does then, so that those who stay away count
-as often as those who come; every third also asks about the next 90 days. Inputs are as they were;
+as often as those who come; every third also asks about the next 90 days. They fall on whole hours:
+in record time each moment at which something is due is a step of its own. Inputs are as they were;
 nothing is known before its deadline, a yes no earlier than a no, else the quick ones would be
 learned first. What comes late, after its deadline, is not in a label. Who has not ordered for
 400 days is no longer looked at, until he orders again.
@@ -13,7 +14,7 @@ from typing import Any, Final
 from engine.effects import Effects, Moment
 from engine.journal import DAY_MS, Look, Returning, memory, write
 from features.customer import Customer
-from features.fold import major
+from features.fold import HOUR_MS, major
 from features.models.returning import (
     CHURN,
     MONTH_DAYS,
@@ -39,7 +40,7 @@ def begin(customer: Customer, moment: Moment) -> None:
     mine = memory(customer)
     if mine.returning.next:
         return
-    phase = int.from_bytes(mine.identity.birth[:6]) % (THIRD * PERIOD_MS)
+    phase = int.from_bytes(mine.identity.birth[:6]) % (THIRD * PERIOD_MS) // HOUR_MS * HOUR_MS
     periods = (moment.log_time - phase) // PERIOD_MS + 1
     mine.returning.next = phase + periods * PERIOD_MS
     write(customer).journey.arm(mine.returning.next)

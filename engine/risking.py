@@ -21,7 +21,6 @@ from features.models import anomaly
 
 NEIGHBOURS: Final = "neighbours"
 CLAIMANTS_MAX: Final = risk.IDS_MAX
-DIGITS: Final = 4
 _VIEWS: Final = FEATURES["windows.views_24h"]
 
 
@@ -33,7 +32,7 @@ def ordered(customer: Customer, event: Event, effects: Effects) -> None:
     if inputs is not None:
         effects.examples.append({
             "model": anomaly.MODEL, "cid": customer.cid, "at": event.at,
-            "features": [round(one, DIGITS) for one in inputs],
+            "features": inputs,
         })  # fmt: skip
 
 

@@ -53,11 +53,11 @@ def begin_arming(rounds: list[Round], at: int) -> list[Round]:
     return [Round(ARM, CUSTOMERS, at), *(one for one in rounds if one.kind != ARM)]
 
 
-def begin_letter(book: Book, rounds: list[Round], letter: dict[str, Any]) -> None:
-    """A letter to the shard begins its rounds."""
+def begin_letter(book: Book, rounds: list[Round], letter: dict[str, Any]) -> int:
+    """A letter to the shard begins its rounds; how many had to be let go."""
     if letter["kind"] != ITEM:
         raise ValueError(f"letter of kind {letter['kind']!r} to a shard: {ITEM}")
-    begin(book, rounds, letter["body"])
+    return begin(book, rounds, letter["body"])
 
 
 def reach(turn: Turn, one: Round) -> None:

@@ -119,7 +119,8 @@ class Run:
                 "is lost. Restore Redis and the log from the same back-up."
             )
         if not letter["cid"]:
-            begin_letter(self.moment.book, self.state.rounds, letter)
+            if refused := begin_letter(self.moment.book, self.state.rounds, letter):
+                self._let_go(record, letter["body"]["event"], refused)
             self.state.letters_in[sender] = letter["id"]
             return
         customer = self.customers[letter["cid"]]
@@ -130,6 +131,15 @@ class Run:
             counts["emitted"] = counts.get("emitted", 0) + (fate == PROCESSED)
         elif fate in {PROCESSED, DUPLICATE, ERASED}:
             self.effects.counts[fate] += 1
+
+    def _let_go(self, record: Record, event: str, refused: int) -> None:
+        """Rounds that a shard has no room for are told of, and are nobody's fault."""
+        self.effects.quarantine.append({
+            "id": quarantine_id(self.number, record.offset, "rounds"), "at": record.log_time,
+            "offset": record.offset, "source": f"shard {self.number}, offset {record.offset}",
+            "reason": "too_many_rounds", "body": event[:BODY_MAX],
+            "detail": f"{refused} of this item's rounds: too many wait in this shard already",
+        })  # fmt: skip
 
     def _pass_letter(self, record: Record) -> None:
         """A forwarded event that is poison is put aside; its letter counts as applied."""

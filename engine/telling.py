@@ -17,7 +17,7 @@ _SECRETS: Final = tuple(
     (re.compile(pattern), blank)
     for pattern, blank in (
         (r"(?<=://)[^\s/@'\"]*@", f"{BLANK}@"),  # user and password of an address
-        (r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+", BLANK),  # a mail address
+        (r"(?<![\w.+%-])[\w.+%-]+@[\w-]+(?:\.[\w-]+)+", BLANK),  # a mail address
         (r"(?a)(?<![\w.])\+\d[\d ()-]{6,18}\d(?!\w)", BLANK),  # a phone with its country
         (r"(?a)(?<![\w.])1[3-9]\d{9}(?!\w|\.\d)", BLANK),  # a Chinese mobile, amid Chinese too
         (r"whsec_[\w+/=-]+", BLANK),

@@ -4,7 +4,7 @@ Must live here: what every part of a decision is handed, and how conditions are 
 what is decided.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.effects import Effects, Moment
@@ -22,7 +22,7 @@ from rules.values import Context
 class Turn:
     """One customer, one record or timer; who asks for the `journey` may change it."""
 
-    __slots__ = ("book", "customer", "effects", "extra", "journey", "moment", "product")
+    __slots__ = ("book", "customer", "effects", "extra", "journey", "moment", "product", "shown")
 
     def __init__(self, customer: Customer, moment: Moment, effects: Effects) -> None:
         self.customer = customer
@@ -32,6 +32,7 @@ class Turn:
         self.extra: Mapping[str, Any] = moment.presets  # names laid over the catalog just now
         self.journey: Journey = write(customer).journey
         self.product = ""  # what the page that asks is about
+        self.shown: Sequence[dict[str, Any]] = ()  # what a page was recommended, and has shown
 
     @property
     def birth(self) -> bytes:

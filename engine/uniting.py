@@ -102,6 +102,10 @@ def _limits(mine: Journey, theirs: Journey) -> None:
     _both(mine.digests, theirs.digests, REACHED_MAX)
 
 
+def _won(mine: Journey, theirs: Journey) -> None:
+    mine.won = max(mine.won, theirs.won)
+
+
 def _planned(mine: Journey, theirs: Journey) -> None:
     for rule, turns in theirs.planned.items():
         mine.planned[rule] = {**turns, **mine.planned.get(rule, {})}
@@ -146,5 +150,6 @@ UNITED: Final[tuple[Callable[[Journey, Journey], None], ...]] = (
     _pauses,
     _dates,
     _planned,
+    _won,
     _watches,
 )

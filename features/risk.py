@@ -124,8 +124,11 @@ def _with(known: bytes, more: bytes) -> bytes:
 
 def seen_before(risk: Risk, event: Event, views: int) -> None:
     """He looked at so many products before this order of his."""
-    if one := next((one for one in risk.orders if one.id == _id(event)), None):
-        one.views = min(views, VIEWS_MAX)
+    named = _id(event)
+    for one in reversed(risk.orders):
+        if one.id == named:
+            one.views = min(views, VIEWS_MAX)
+            return
 
 
 def neighbours(risk: Risk, accounts: bytes) -> bool:
@@ -153,31 +156,34 @@ def merge(mine: Risk, theirs: Risk) -> Risk:
     )
 
 
-def _share(flag: int, s: Risk) -> float:
-    return sum(1 for one in s.orders if one.flags & flag) / len(s.orders)
-
-
 def facts(s: Risk) -> dict[str, float]:
-    """The plain numbers, in the order of `NUMBERS`; shares of no orders are missing (nan)."""
-    orders = s.orders
-    few = len(orders)
-    coupons = [one for one in orders if one.flags & COUPON]
-    back = sum(1 for one in coupons if one.flags & BACK)
+    """The plain numbers, named as in `NUMBERS`; a share of no orders is missing (nan)."""
+    coupons = back = fast = after = blind = 0
     whose: dict[bytes, int] = {}
-    for one in orders:
+    most = first = 0
+    for last, one in enumerate(s.orders):  # every paid order comes by here: one pass
+        if flags := one.flags:
+            coupons += flags & COUPON
+            back += (flags & (COUPON | BACK)) == COUPON | BACK
+            fast += (flags & FAST) > 0
+            after += (flags & BACK_AFTER_REVIEW) > 0
+        blind += not one.views
         if one.merchant:
             whose[one.merchant] = whose.get(one.merchant, 0) + 1
-    looked = [one.views for one in orders if one.views >= 0]
-    near = _ids(s.neighbours)
-    friends, referrers = _ids(s.friends), _ids(s.referrers)
+        while one.at - s.orders[first].at > HOUR_MS:
+            first += 1
+        if last - first >= most:
+            most = last - first + 1
+    few = len(s.orders)
+    near, friends, referrers = _ids(s.neighbours), _ids(s.friends), _ids(s.referrers)
     return {
         "orders": few,
-        "coupon_share": len(coupons) / few if few else math.nan,
+        "coupon_share": coupons / few if few else math.nan,
         "coupon_returns": back,
-        "burst": _burst([one.at for one in orders]),
-        "fast": sum(1 for one in orders if one.flags & FAST),
-        "blind": sum(1 for views in looked if not views),
-        "after_review": sum(1 for one in orders if one.flags & BACK_AFTER_REVIEW),
+        "burst": most,
+        "fast": fast,
+        "blind": blind,
+        "after_review": after,
         "merchant_orders": max(whose.values(), default=0),
         "devices": len(s.devices) // ID_BYTES,
         "addresses": len(s.addresses) // ID_BYTES,
@@ -190,17 +196,9 @@ def facts(s: Risk) -> dict[str, float]:
 
 
 def _ids(known: bytes) -> set[bytes]:
+    if not known:
+        return set()
     return {known[at : at + ID_BYTES] for at in range(0, len(known), ID_BYTES)}
-
-
-def _burst(times: list[int]) -> int:
-    """The most orders within an hour, of times in order."""
-    most = first = 0
-    for last, at in enumerate(times):
-        while at - times[first] > HOUR_MS:
-            first += 1
-        most = max(most, last - first + 1)
-    return most
 
 
 NUMBERS: Final[dict[str, tuple[str, str]]] = {

@@ -18,6 +18,7 @@ KINDS: Final = (
     *("for_you", "viewed", "recent", "cart", "favourites", "category"),
     *("similar", "together", "trending"),
 )
+BOUGHT: Final = ("learned", "never", "always")
 PRIORITIES: Final = ("low", "normal", "high", "urgent")
 SHOWN_MAX: Final = 50
 
@@ -43,6 +44,10 @@ RECOMMEND: Final = Form(
     {
         "kind": Key("/".join(KINDS), "how they are chosen", needed=True),
         "n": Key("whole", "how many (4)"),
+        "bought": Key(
+            "/".join(f"{one}*" if one == BOUGHT[0] else one for one in BOUGHT),
+            "what he has: learned, by how often it is bought again",
+        ),
     },
     meant={"count": "n", "number": "n"},
 )
@@ -92,15 +97,17 @@ def audience(reader: Reader, node: Node, near_by: Surroundings, beside: Beside) 
 
 
 def recommend(reader: Reader, node: Node, near_by: Surroundings, beside: Beside) -> Action:  # noqa: ARG001
-    """`recommend: {kind, n}`."""
+    """`recommend: {kind, n, bought}`."""
     found = reader.fields(node, RECOMMEND)
     kind = KINDS[0]
     if "kind" in found:
         kind = reader.choice(found["kind"], "way to recommend", KINDS, "recommend")
     many = reader.number(found["n"], "n", 1, SHOWN_MAX) if "n" in found else 4
-    return Recommend(
-        beside.name or f"recommend:{kind}", kind, many, beside.condition, beside.optional
-    )
+    bought = BOUGHT[0]
+    if "bought" in found:
+        bought = reader.choice(found["bought"], "way with what he has", BOUGHT)
+    name = beside.name or f"recommend:{kind}"
+    return Recommend(name, kind, many, bought, beside.condition, beside.optional)
 
 
 def task(reader: Reader, node: Node, near_by: Surroundings, beside: Beside) -> Action:

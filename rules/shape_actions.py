@@ -112,11 +112,15 @@ class Audience:
 
 @dataclass(frozen=True)
 class Recommend:
-    """Choose `n` products for the customer; the same decision's templates see them as `items`."""
+    """Choose `n` products for the customer; the same decision's templates see them as `items`.
+
+    `bought` says whether who has a product is shown it: learned from how often it is bought again.
+    """
 
     name: str
     kind: str
     n: int = 4
+    bought: str = "learned"  # or never, always
     condition: Expr | None = None
     optional: bool = False
     looked: Looked = field(default_factory=dict)

@@ -68,7 +68,9 @@ SHOP: Final = Form(
             "[date]", "days on which no marketing is sent", "closing_days: [2026-04-04, 2026-04-05]"
         ),
         "approval": Key(
-            "none*/second", "second: somebody else must approve a live rule", "approval: second"
+            "none*/second",
+            "second: while it is in force, another than its author approves every change",
+            "approval: second",
         ),
     },
 )

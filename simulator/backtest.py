@@ -131,10 +131,10 @@ class _Drive:
         pending: list[Append] = []
         opened = 0
         for append, number in self.history.records(self.shards):
-            end = (append.hint // self.step + 1) * self.step
-            if self.end is not None and end > self.end:
-                break
-            if end > opened:
+            if append.hint >= opened:
+                end = (append.hint // self.step + 1) * self.step
+                if self.end is not None and end > self.end:
+                    break
                 await self._finish(opened, pending)
                 await self._bridge(end - self.step)
                 opened, pending = end, []

@@ -170,8 +170,8 @@ class _Shard(Shard):
             journey.listed = under
         customer.dirty = False
         warm = self._warm
-        warm.pop(cid, None)
-        self._cold.pop(cid, None)
+        if warm.pop(cid, None) is None:
+            self._cold.pop(cid, None)
         if gone:
             return
         warm[cid] = customer
@@ -254,10 +254,17 @@ class Engine:
     async def _decide(self, appends: Sequence[Append], now: int) -> None:
         """Append and decide; each record gets its time as the real logs give it."""
         batches: dict[int, list[Record]] = {}
+        times, offsets = (
+            [one.time for one in self._shards],
+            [one.next_offset for one in self._shards],
+        )
         for number, key, value, hint in appends:
-            shard = self._shards[number]
-            shard.time = max(shard.time, hint if 0 < hint <= now else now)
-            batch = batches.setdefault(number, [])
-            batch.append(Record(shard.next_offset + len(batch), shard.time, key, value))
+            time = hint if 0 < hint <= now else now
+            times[number] = max(times[number], time)
+            batch = batches.get(number)
+            if batch is None:
+                batch = batches[number] = []
+            batch.append(Record(offsets[number] + len(batch), times[number], key, value))
         for number, batch in batches.items():
+            self._shards[number].time = times[number]
             await self._shards[number].process(batch)

@@ -13,6 +13,7 @@ from simulator import (
     learning_offers,
     learning_offers_known,
     learning_propensity,
+    learning_recommendations,
     learning_reviews,
     propensity_known,
 )
@@ -28,6 +29,7 @@ REPORTS: Final[dict[str, Report]] = {
     "churn": learning_propensity.churn,
     "value": learning_propensity.value,
     "known_chances": propensity_known.known,
+    "next_basket": learning_recommendations.next_basket,
     "policy": learning_offers.policy,
     "off_policy": learning_offers.off_policy,
     "simulator": learning_offers_known.known,

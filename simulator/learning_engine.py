@@ -30,9 +30,11 @@ def sections(client: Any) -> Iterator[tuple[str, Section]]:
     for model, metrics in found.items():
         last = {metric: points[-1][1] for metric, points in metrics.items()}
         examples = max(points[-1][0] for points in metrics.values())
-        row = {"model": model, "version": versions[model][:12], "examples": examples, **last}
-        yield model, Section(model, PROTOCOL, [row], {**row, "version": versions[model]},
-                             [*_charts(metrics)])  # fmt: skip
+        figures = {"version": versions[model], "examples": examples, **last}
+        rows = [{"figure": name.replace("_", " "), "value": value}
+                for name, value in figures.items() if name != "version"]  # fmt: skip
+        title = f"{model}, version {versions[model][:12]}"
+        yield model, Section(title, PROTOCOL, rows, figures, [*_charts(metrics)])
 
 
 def _charts(metrics: dict[str, list[tuple[int, float]]]) -> Iterator[Chart]:

@@ -7,6 +7,7 @@ Must not: the estimators (off_policy.py), the made-up shop with known truth (off
 import csv
 import gzip
 import math
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +32,10 @@ MAILS: Final = {
     "random": "random",
     "never": "always:No E-Mail",
 }
+TOGETHER: Final = (
+    *("policy", "its own log", "ips", "ips low", "ips high", "ips recovers"),
+    *("snips", "snips recovers", "dr", "dr recovers"),
+)
 ESTIMATORS: Final = ("ips", "snips", "dr")
 Row = dict[str, Any]
 
@@ -65,10 +70,11 @@ def off_policy(path: Path) -> Section | None:
         shown = list(csv.DictReader(opened))
     rows: list[Row] = []
     for campaign in sorted({row["campaign"] for row in shown}):
-        both = [row for row in shown if row["campaign"] == campaign]
-        rows += _across(campaign, both)
+        rows += _across(campaign, [row for row in shown if row["campaign"] == campaign])
+    pairs = len(rows)
     hits = {name: sum(row[f"{name} recovers"] for row in rows) for name in ESTIMATORS}
     apart = sum(row["differs by chance"] for row in rows)
+    rows += [_together(rows[:pairs][n::2]) for n in range(2)]
     return Section(
         title="Off-policy estimators: clicks a view, ZOZOTOWN (Open Bandit)",
         protocol=(
@@ -81,8 +87,9 @@ def off_policy(path: Path) -> Section | None:
         ),
         rows=rows,
         figures={
-            "pairs": len(rows), "ips_recovers": hits["ips"], "snips_recovers": hits["snips"],
+            "pairs": pairs, "ips_recovers": hits["ips"], "snips_recovers": hits["snips"],
             "dr_recovers": hits["dr"], "differ_by_chance": apart,
+            "together": [{name: row[name] for name in TOGETHER} for row in rows[pairs:]],
         },
     )  # fmt: skip
 
@@ -107,11 +114,29 @@ def _across(campaign: str, rows: Sequence[dict[str, str]]) -> list[Row]:
         half = math.hypot(chance, (value.ips.high - value.ips.low) / 2)
         found.append({
             "campaign": campaign, "policy": name, "its own log": own,
-            "ips": value.ips.value, "ips low": value.ips.low, "ips high": value.ips.high,
-            "snips": value.snips.value, "dr": value.dr.value, "worth views": value.effective,
+            **_interval("ips", value.ips), **_interval("snips", value.snips),
+            **_interval("dr", value.dr), "worth views": value.effective,
             **{f"{one} recovers": _holds(getattr(value, one), own) for one in ESTIMATORS},
             "differs by chance": abs(value.ips.value - own) <= half,
         })  # fmt: skip
+    return found
+
+
+def _interval(name: str, one: Estimate) -> Row:
+    return {name: one.value, f"{name} low": one.low, f"{name} high": one.high}
+
+
+def _together(rows: Sequence[Row]) -> Row:
+    """The campaigns of one policy as one: means of what is independent."""
+    own = statistics.fmean(row["its own log"] for row in rows)
+    found = {"campaign": "all three", "policy": rows[0]["policy"], "its own log": own}
+    for name in ESTIMATORS:
+        halves = [(row[f"{name} high"] - row[f"{name} low"]) / 2 for row in rows]
+        value, half = statistics.fmean(row[name] for row in rows), math.hypot(*halves) / len(rows)
+        found |= _interval(name, Estimate(value, value - half, value + half))
+        found[f"{name} recovers"] = abs(value - own) <= half
+    found["worth views"] = sum(row["worth views"] for row in rows)
+    found["differs by chance"] = None
     return found
 
 

@@ -93,22 +93,22 @@ def risk(path: Path) -> Section | None:
     )
 
 
-def lived(seed: int) -> Judged:
+def lived(seed: int, customers: int = CUSTOMERS, people: int = PEOPLE, days: int = DAYS) -> Judged:
     """One seed's shop, lived by an engine."""
-    return asyncio.run(_lived(seed))
+    return asyncio.run(_lived(seed, customers, people, days))
 
 
-async def _lived(seed: int) -> Judged:
-    world = World(seed, CUSTOMERS, START)
+async def _lived(seed: int, customers: int, people: int, days: int) -> Judged:
+    world = World(seed, customers, START)
     items = [
         one
-        for day in range(DAYS)
+        for day in range(days)
         for item in world.step(START + day * DAY, START + (day + 1) * DAY)
         for one in dressed(item, seed)
     ]
-    hidden = {one.user: one for one in abusers(seed, PEOPLE, START, DAYS)}
+    hidden = {one.user: one for one in abusers(seed, people, START, days)}
     items += [item for one in hidden.values() for item in one.items]
-    until = START + (DAYS + 12) * DAY
+    until = START + (days + 12) * DAY
     records = sorted(
         (to_record(item, SHARDS, "trial", until) for item in items), key=lambda one: one.hint
     )
@@ -129,11 +129,16 @@ async def _lived(seed: int) -> Judged:
             position += 1
         await engine.step(end, records[first:position])
     users = sorted({str(item["userId"]) for item in items if item.get("userId")})
-    return _judged(engine, users, hidden, anomaly.Scorer(learner.weights()), until)
+    weights = learner.weights()
+    return _judged(engine, users, hidden, anomaly.Scorer(weights) if weights else None, until)
 
 
 def _judged(
-    engine: Engine, users: Sequence[str], hidden: Mapping[str, Any], scorer: Any, now: int
+    engine: Engine,
+    users: Sequence[str],
+    hidden: Mapping[str, Any],
+    scorer: anomaly.Scorer | None,
+    now: int,
 ) -> Judged:
     kinds: list[str] = []
     said: dict[str, list[float]] = {}
@@ -149,7 +154,7 @@ def _judged(
         orders = read("risk.orders")
         for name, value in (
             ("risk.abuse", read("risk.abuse")),
-            ("risk.anomaly", scorer.score(inputs)),
+            ("risk.anomaly", scorer.score(inputs) if scorer else 0.0),
             ("orders given back", read("orders.refunds") + read("orders.cancelled")),
             ("orders with a coupon", read("risk.coupon_share") * orders),
         ):

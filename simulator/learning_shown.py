@@ -3,7 +3,7 @@
 Must live here: words and columns. Must not: measuring. The page of it is learning_page.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import plotext
@@ -12,6 +12,7 @@ from rich.table import Table
 
 from simulator.learning_section import Chart, Section
 
+Rows = Sequence[Mapping[str, Any]]
 CHART_ROWS: Final = 14
 CHART_COLUMNS: Final = 92
 MARKS: Final = ("●", "○", "▲", "△", "■", "□", "◆", "◇")
@@ -21,8 +22,8 @@ def show(section: Section, console: Console) -> None:
     """Print all of it."""
     console.print(f"\n[bold]{section.title}[/bold]")
     console.print(section.protocol, style="dim", markup=False, highlight=False)
-    if section.rows:
-        console.print(_table(section))
+    for table in _tables(section, console.width) if section.rows else ():
+        console.print(table)
     width = min(console.width, CHART_COLUMNS)
     for chart in section.charts:
         console.print(
@@ -31,7 +32,7 @@ def show(section: Section, console: Console) -> None:
         )  # fmt: skip
 
 
-def keys(rows: Any) -> list[str]:
+def keys(rows: Rows) -> list[str]:
     """The columns of rows that may lack some, in order of appearance."""
     return list(dict.fromkeys(key for row in rows for key in row))
 
@@ -55,18 +56,37 @@ def told(value: Any) -> str:
     return str(value)
 
 
-def is_number(rows: Any, key: str) -> bool:
+def is_number(rows: Rows, key: str) -> bool:
     """Whether a column holds numbers: it is set to the right then."""
     return all(not isinstance(row.get(key), str) for row in rows)
 
 
-def _table(section: Section) -> Table:
+def _tables(section: Section, width: int) -> Iterator[Table]:
+    """One, or as many as it takes for columns side by side, the first one in each of them."""
+    name, *others = keys(section.rows)
+    wide = {key: _width(section.rows, key) for key in (name, *others)}
+    while others:
+        here: list[str] = []
+        left = width - wide[name] - 1
+        while others and (not here or wide[others[0]] <= left):
+            left -= wide[others[0]]
+            here.append(others.pop(0))
+        yield _table(section.rows, [name, *here])
+
+
+def _width(rows: Rows, key: str) -> int:
+    """Columns of characters that a column needs; its heading may break between words."""
+    words = [*key.replace("_", " ").split(), *(told(row.get(key)) for row in rows)]
+    return max(map(len, words)) + 3
+
+
+def _table(rows: Rows, columns: list[str]) -> Table:
     table = Table(header_style="bold", expand=False)
-    for at, key in enumerate(keys(section.rows)):
-        right = at > 0 and is_number(section.rows, key)
+    for at, key in enumerate(columns):
+        right = at > 0 and is_number(rows, key)
         table.add_column(key.replace("_", " "), justify="right" if right else "left")
-    for row in section.rows:
-        table.add_row(*(told(row.get(key)) for key in keys(section.rows)))
+    for row in rows:
+        table.add_row(*(told(row.get(key)) for key in columns))
     return table
 
 
@@ -79,7 +99,7 @@ def drawn(chart: Chart, width: int, *, colour: bool) -> str:
     marks: Mapping[str, str] = dict(
         zip((one.name for one in chart.curves), MARKS * len(chart.curves), strict=False)
     )
-    for curve in chart.curves:
+    for curve in reversed(chart.curves):  # the first of them, ours, lies on top
         xs, ys = zip(*curve.points, strict=True) if curve.points else ((), ())
         signal = figure.signal(list(xs), list(ys), marker=None if colour else marks[curve.name])
         signal.lines()

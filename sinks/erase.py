@@ -47,6 +47,7 @@ from sinks.erase_tables import (
     Whom,
     erase_rows,
     last_mutations,
+    let_go,
     parts_left,
     remember,
     text_marks,
@@ -68,6 +69,7 @@ from sinks.trim import LEARNER
 REPORT: Final = "laike:erasure:"
 REPORT_SECONDS: Final = 366 * 86_400
 EVERY_SECONDS: Final = 0.5
+LET_GO_SECONDS: Final = 5.0  # between two askings of ClickHouse for its old parts
 JOBS_AT_ONCE: Final = 100
 PAGE: Final = 200
 STEPS: Final = ("keys", "stones", "passed", "rows", "files", "log", "parts", "redis")
@@ -94,6 +96,7 @@ class Eraser:
         self.tally = tally
         self._connect = connect
         self._client: Client | None = None
+        self._let_go_at = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; what is away only means that it is done later."""
@@ -260,6 +263,9 @@ class Eraser:
         return True
 
     async def _parts(self, jobs: list[Job]) -> list[Job]:
+        if time.monotonic() >= self._let_go_at:
+            self._let_go_at = time.monotonic() + LET_GO_SECONDS
+            await self._ask(let_go, {table for job in jobs for table in job.mutations})
         return [job for job in jobs if not await self._ask(parts_left, job.mutations)]
 
     async def _redis(self, jobs: list[Job]) -> list[Job]:

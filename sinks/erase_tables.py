@@ -73,6 +73,15 @@ def parts_left(client: Client, mutations: Mapping[str, int]) -> int:
     return left
 
 
+def let_go(client: Client, tables: Iterable[str]) -> None:
+    """Have old parts go that may go: of itself ClickHouse may look for them minutes later.
+
+    It does so at the end of any dropping of a partition, of one that is not there too.
+    """
+    for table in tables:
+        client.command(f"ALTER TABLE {table} DROP PARTITION ID 'none'")
+
+
 def remember(client: Client, rows: Sequence[dict[str, Any]]) -> None:
     """Write tombstones: name, shard, erased_at (ms), number, erasure_id."""
     insert(client, "erasures", rows)

@@ -22,6 +22,7 @@ _COUNTS: Final = {
 }  # fmt: skip
 INPUTS: Final[tuple[str, ...]] = ("coupon_share", "blind_share", "spent", *_COUNTS)
 SPENT_MOST: Final = 100_000.0
+DIGITS: Final = 4
 
 
 def vector(customer: Customer) -> list[float] | None:
@@ -32,15 +33,21 @@ def vector(customer: Customer) -> list[float] | None:
     orders = customer.states["orders"]
     spent = orders.total / 100 / orders.count if orders.count else 0.0
     return [
-        facts["coupon_share"],
-        facts["blind"] / facts["orders"],
+        round(facts["coupon_share"], DIGITS),
+        round(facts["blind"] / facts["orders"], DIGITS),
         _part(spent, SPENT_MOST),
-        *(_part(facts[name], most) for name, most in _COUNTS.items()),
+        *[parts[int(facts[name])] for name, parts in _PARTS],
     ]
 
 
 def _part(value: float, most: float) -> float:
-    return min(1.0, math.log1p(max(0.0, value)) / math.log1p(most))
+    return round(min(1.0, math.log1p(max(0.0, value)) / math.log1p(most)), DIGITS)
+
+
+_PARTS: Final = [
+    (name, [_part(count, most) for count in range(risk.ORDERS_MAX + 1)])
+    for name, most in _COUNTS.items()
+]
 
 
 class Scorer:

@@ -18,9 +18,11 @@ class Score(NamedTuple):
 
 SCORE_NAMES: Final[dict[str, Score]] = {
     "purchase.chance_24h": Score("number", "", "how likely he pays within 24 hours, 0 to 1"),
-    "purchase.chance_30d": Score("number", "", "how likely he pays within 30 days, 0 to 1"),
-    "churn.risk": Score("number", "", "how likely he has left, 0 to 1"),
-    "value.next_90d": Score("number", "money", "what he is expected to pay in 90 days"),
+    "purchase.chance_30d": Score(
+        "number", "", "how likely one who has ordered orders within 30 days"
+    ),
+    "churn.risk": Score("number", "", "how likely he orders nothing in twice his usual gap"),
+    "value.next_90d": Score("number", "money", "what he will have paid in 90 days, less refunds"),
     "uplift.coupon": Score("number", "", "how much a coupon raises his chance to buy"),
     "uplift.visit": Score("number", "", "how much a message raises his chance to visit"),
     "risk.anomaly": Score(

@@ -1,8 +1,8 @@
 """Weights of pairs of names, of each name the nearest only: how a product leads to others.
 
-Must live here: the bounded table. Must not: what a pair is. A row over twice NEAR_MAX is cut to
-the NEAR_MAX nearest: by weight over the root of what leads to the other in all (inverse
-popularity), for what everybody buys is near to nothing.
+Must live here: the bounded table. Must not: what a pair is. A row of over `full` is cut to the
+`most` nearest: by weight over the root of what leads to the other in all (inverse popularity), for
+what everybody buys is near to nothing.
 """
 
 import base64
@@ -10,16 +10,18 @@ import heapq
 import math
 from array import array
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, Self
 
-NEAR_MAX: Final = 96
-FULL: Final = 2 * NEAR_MAX
+_EVEN: Final[Mapping[str, float]] = {}
 
 
 class Neighbours:
     """Directed pairs; `out` and `into` are each name's totals, cut pairs included."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int, full: int) -> None:
+        self.most = most
+        self.full = full
         self.rows: dict[str, dict[str, float]] = {}
         self.out: dict[str, float] = {}
         self.into: dict[str, float] = {}
@@ -33,7 +35,7 @@ class Neighbours:
         for other in others:
             row[other] = get(other, 0.0) + weight
         row.pop(name, None)
-        if len(row) > FULL:
+        if len(row) > self.full:
             self._cut(name, row)
 
     def total(self, names: Sequence[str], others: Sequence[str], weights: Sequence[float]) -> None:
@@ -50,18 +52,25 @@ class Neighbours:
             into[other] = into.get(other, 0.0) + whole - own.get(other, 0.0)
 
     def _cut(self, name: str, row: dict[str, float]) -> None:
-        into = self.into
-        near = heapq.nlargest(
-            NEAR_MAX, row, key=lambda other: (row[other] / math.sqrt(into[other]), other)
-        )
-        self.rows[name] = {other: row[other] for other in near}
+        into, most = self.into, self.most
+        nearness = [weight * weight / (into[other] or 1.0) for other, weight in row.items()]
+        least = sorted(nearness)[-most]
+        both = list(zip(row.items(), nearness, strict=True))
+        kept = dict(pair for pair, near in both if near > least)
+        equal = (pair for pair, near in both if near == least)
+        self.rows[name] = kept | dict(islice(equal, most - len(kept)))
 
-    def nearest(self, name: str, many: int, floor: float) -> list[tuple[str, float]]:
-        """The nearest by weight over the roots of both totals, each with `floor` more."""
+    def nearest(
+        self, name: str, many: int, floor: float, favour: Mapping[str, float] = _EVEN
+    ) -> list[tuple[str, float]]:
+        """The nearest by weight over the roots of both totals, each with `floor` more.
+
+        What is favoured counts so many times as much.
+        """
         row, into = self.rows.get(name, {}), self.into
         mine = math.sqrt(self.out.get(name, 0.0) + floor)
         scored = (
-            (weight / (mine * math.sqrt(into[other] + floor)), other)
+            (weight * favour.get(other, 1.0) / (mine * math.sqrt(into[other] + floor)), other)
             for other, weight in row.items()
         )
         return [(other, score) for score, other in heapq.nlargest(many, scored)]
@@ -98,9 +107,11 @@ class Neighbours:
         }
 
     @classmethod
-    def restore(cls, state: Mapping[str, Any], names: Sequence[str]) -> Self:
+    def restore(
+        cls, bounds: tuple[int, int], state: Mapping[str, Any], names: Sequence[str]
+    ) -> Self:
         """As it was; LookupError, ValueError or TypeError on what is none."""
-        found = cls()
+        found = cls(*bounds)
         for name, others, weights in state["rows"]:
             found.rows[names[name]] = _pairs(others, weights, names)
         found.out = _pairs(*state["out"], names)

@@ -11,7 +11,7 @@ from features.models.duel import Duel, Side
 from features.models.one_pass import Logistic
 from features.models.progress import Progress
 from features.models.purchase import INPUTS, MODEL
-from features.models.purchase_learner import Learner
+from features.models.purchase_learner import LEAST_OF_EACH, Learner
 
 _ZEROS: Final = dict.fromkeys(INPUTS, 0.0)
 _ONES: Final = dict.fromkeys(INPUTS, 1.0)
@@ -43,8 +43,9 @@ class Newton:
         return self._progress.metrics()
 
     def weights(self) -> dict[str, Any]:
-        """What purchase.Scorer reads."""
-        if not self.examples:
+        """What purchase.Scorer reads, once there are ten of either kind."""
+        yeses = self._progress.positives
+        if min(yeses, self.examples - yeses) < LEAST_OF_EACH:
             return {}
         weights = self._chance.weights()
         intercept = weights.pop("bias")

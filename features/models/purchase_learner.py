@@ -10,15 +10,16 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
 
-from river import compose, linear_model, metrics, optim, preprocessing, utils
+from river import compose, linear_model, optim, preprocessing, utils
 
+from features.models.progress import area_under_curve, calibration_error
 from features.models.purchase import INPUTS, MODEL
 
 RECENT_MAX: Final = 2000
 START_LOGIT: Final = -3.0  # before the first example: about 5 in 100 buy within a day
 LEARNING_RATE: Final = 0.1
+LEAST_OF_EACH: Final = 10
 LOSS_MIN: Final = 1e-12
-_RollingROCAUC: Final[Any] = metrics.RollingROCAUC  # River gives it no types
 
 
 class Learner:
@@ -63,7 +64,7 @@ class Learner:
         return score
 
     def metrics(self) -> dict[str, float]:
-        """Progressive figures: log_loss over all examples, auc over the last 2,000.
+        """Progressive figures: log_loss over all examples, the others over the last 2,000.
 
         base_log_loss is what always saying the rate so far would have lost. auc is left out
         while the examples are all of one kind.
@@ -74,17 +75,16 @@ class Learner:
             "log_loss": self._loss / self.examples,
             "base_log_loss": self._base_loss / self.examples,
             "positive_rate": self.positives / self.examples,
+            "brier": sum((label - score) ** 2 for label, score in self._recent) / len(self._recent),
+            "calibration_error": calibration_error(self._recent),
         }
         if len({label for label, _ in self._recent}) == 2:
-            auc = _RollingROCAUC(window_size=RECENT_MAX)
-            for label, score in self._recent:
-                auc.update(bool(label), score)
-            found["auc"] = float(auc.get())
+            found["auc"] = area_under_curve(self._recent)
         return found
 
     def weights(self) -> dict[str, Any]:
-        """What Scorer reads; nothing before the first example."""
-        if not self.examples:
+        """What Scorer reads, once there are ten of either kind: the first day's are all yeses."""
+        if min(self.positives, self.examples - self.positives) < LEAST_OF_EACH:
             return {}
         return {
             "model": MODEL,

@@ -1,7 +1,7 @@
 """Which products go together, learned from orders and visits, one example at a time.
 
 Must live here: learning, its figures, what is published. Must not: choosing for a customer
-(recommend.py). All of it is bounded: ITEMS_MAX products (the lightest makes room), NEAR_MAX
+(recommend.py). All of it is bounded: ITEMS_MAX products (the lightest makes room), NEAR and FEW
 neighbours a product, TRENDING_MAX names a category.
 
     {model, cid, at, basket: [ids], had: [ids], days: [ages], viewed: [ids]}    an order
@@ -24,7 +24,15 @@ import msgspec
 from features.models.heavy import Heavy
 from features.models.neighbours import Neighbours
 from features.models.recommend import MODEL
-from features.models.recommend_tables import PUBLISHED_NEAR, TRENDING_MAX, Item, Tables
+from features.models.recommend_tables import (
+    FEW,
+    FLOOR,
+    NEAR,
+    PUBLISHED_NEAR,
+    TRENDING_MAX,
+    Item,
+    Tables,
+)
 
 ITEMS_MAX: Final = 10_000
 BASKET_MAX: Final = 60
@@ -56,6 +64,7 @@ class Learner(Tables):
         self._categories = Heavy(CATEGORIES_MAX)
         self._made: dict[str, Any] = {}
         self._made_at = 0
+        self._stock_told = False
 
     def learn(self, example: Mapping[str, Any]) -> None:
         """See `model.Learner`."""
@@ -93,8 +102,8 @@ class Learner(Tables):
         if len(self.items) > ITEMS_MAX - EXAMPLE_MAX:
             self._forget()
         if (factor := self.slow.move(at)) != 1.0:
-            self.order_pairs.scale(factor)
-            self.path_pairs.scale(factor)
+            for pairs in (self.near, self.order_pairs, self.path_pairs):
+                pairs.scale(factor)
             for item in self.items.values():
                 item.slow *= factor
         if (factor := self.fast.move(at)) != 1.0:
@@ -119,8 +128,8 @@ class Learner(Tables):
         gone = {item.name for item in light}
         for name in gone:
             del self.items[name]
-        self.order_pairs.forget(gone)
-        self.path_pairs.forget(gone)
+        for pairs in (self.near, self.order_pairs, self.path_pairs):
+            pairs.forget(gone)
 
     def _order(
         self, basket: Sequence[str], had: Sequence[str], days: Sequence[float],
@@ -165,9 +174,11 @@ class Learner(Tables):
             for name, weight in zip(names, weights, strict=True)
             if name in self.items
         ]
-        pairs.total([name for name, _ in known], others, [weight for _, weight in known])
-        for name, weight in known:
-            pairs.add(name, others, weight)
+        some, ways = [name for name, _ in known], [weight for _, weight in known]
+        for table in (self.near, pairs):
+            table.total(some, others, ways)
+            for name, weight in known:
+                table.add(name, others, weight)
 
     def _visit(self, viewed: Sequence[str], at: int) -> None:
         """What was looked at in one visit: near to each other, most to what came next."""
@@ -197,16 +208,18 @@ class Learner(Tables):
         item = self._item(str(example["item"]), at)
         if "stock" in example:
             item.out = not int(example["stock"]) > 0
+            self._stock_told = True
         if example.get("launched"):
             item.launched, item.out = at, False
-        self._made_at = -1  # who cannot be had is not to be shown for long
+            self._made_at = -1  # it is in no table yet
 
     def _try(self, basket: Sequence[str], had: Sequence[str], days: Sequence[float]) -> None:
         """Whether a list of 20 from what is known so far has something of the order."""
         scores: dict[str, float] = {}
+        floor = FLOOR * self.slow.lead(self.at)
         for name, age in list(zip(had, days, strict=True))[-TRIED_SEEDS:]:
             weight = 0.5 ** (age / HAD_HALF_LIFE_DAYS)
-            for other, near in self.row(name, PUBLISHED_NEAR):
+            for other, near in self.near.nearest(name, PUBLISHED_NEAR, floor):
                 scores[other] = scores.get(other, 0.0) + weight * near
         top = heapq.nlargest(SHOWN, scores.values())
         mean = math.fsum(top) / len(top) if top else 1.0
@@ -238,12 +251,18 @@ class Learner(Tables):
         }
 
     def weights(self) -> dict[str, Any]:
-        """What Scorer reads; made anew once enough was learned or a product's own event came."""
+        """What Scorer reads; made anew once enough was learned, or a product is launched.
+
+        What is out of stock is as of now: what cannot be had is not to be shown for long.
+        """
         if not self.items:
             return {}
         fresh = self.examples - self._made_at
         if not self._made or self._made_at < 0 or fresh >= max(AGAIN_FEWER, self.examples // 50):
             self._made, self._made_at = self.made(), self.examples
+        elif self._stock_told:
+            self._made = {**self._made, "out": self.out_of(self._made["names"])}
+        self._stock_told = False
         return self._made
 
     def state(self) -> dict[str, Any]:
@@ -257,6 +276,7 @@ class Learner(Tables):
             "at": self.at,
             "landmarks": [self.slow.landmark, self.fast.landmark],
             "items": [msgspec.to_builtins(item) for item in self.items.values()],
+            "near": self.near.state(list(self.items)),
             "order_pairs": self.order_pairs.state(list(self.items)),
             "path_pairs": self.path_pairs.state(list(self.items)),
             "trending": [[of, *heavy.state()] for of, heavy in self.trending.items()],
@@ -277,8 +297,9 @@ class Learner(Tables):
         items = msgspec.convert(state["items"], list[Item])
         learner.items = {item.name: item for item in items}
         names = list(learner.items)
-        learner.order_pairs = Neighbours.restore(state["order_pairs"], names)
-        learner.path_pairs = Neighbours.restore(state["path_pairs"], names)
+        learner.near = Neighbours.restore(NEAR, state["near"], names)
+        learner.order_pairs = Neighbours.restore(FEW, state["order_pairs"], names)
+        learner.path_pairs = Neighbours.restore(FEW, state["path_pairs"], names)
         learner.trending = {
             str(of): Heavy.restore(TRENDING_MAX, pairs) for of, *pairs in state["trending"]
         }

@@ -4,8 +4,6 @@ Must live here: the tables, each product's own numbers, what Scorer reads. Must 
 (recommend_learner.py), choosing (recommend.py).
 """
 
-import heapq
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -25,12 +23,12 @@ FAST_MS: Final = 7 * DAY_MS
 NEW_MS: Final = 14 * DAY_MS
 NEW_SOLD_MAX: Final = 5
 NEW_MAX: Final = 200
+NEAR: Final = (128, 256)  # neighbours a product keeps, and may have in between
+FEW: Final = (24, 72)
 FLOOR: Final = 0.3  # of an order, added to all totals: one order alone makes no neighbour
 TREND_POWER: Final = 0.25
 AGAIN: Final = 1.5  # what one order of a product of the usual rate counts beside the nearest
 PRIOR: Final = 3.0  # of later orders, by which a product's own rate is drawn to the shop's
-
-_EVEN: Final[Mapping[str, float]] = {}
 
 
 class Item(msgspec.Struct, array_like=True):
@@ -55,8 +53,9 @@ class Tables:
 
     def __init__(self) -> None:
         self.items: dict[str, Item] = {}
-        self.order_pairs = Neighbours()
-        self.path_pairs = Neighbours()
+        self.near = Neighbours(*NEAR)  # both of these
+        self.order_pairs = Neighbours(*FEW)  # of one order
+        self.path_pairs = Neighbours(*FEW)  # from what he had or looked at
         self.trending: dict[str, Heavy] = {"": Heavy(TRENDING_MAX)}
         self.slow = Decay(SLOW_MS)
         self.fast = Decay(FAST_MS)
@@ -74,27 +73,10 @@ class Tables:
         mean = self.again / self.chances if self.chances else 0.0
         return (item.again + PRIOR * mean) / (item.chances + PRIOR)
 
-    def row(
-        self, name: str, many: int, trend: Mapping[str, float] = _EVEN
-    ) -> list[tuple[str, float]]:
-        """The nearest of a product over both ways, by co-occurrence over the roots of totals."""
-        one, other = self.order_pairs, self.path_pairs
-        floor = FLOOR * self.slow.lead(self.at)
-        found = dict(one.rows.get(name, ()))
-        for near, weight in other.rows.get(name, {}).items():
-            found[near] = found.get(near, 0.0) + weight
-        mine = math.sqrt(one.out.get(name, 0.0) + other.out.get(name, 0.0) + floor)
-        into, also = one.into, other.into
-        scored = (
-            (
-                weight
-                * trend.get(near, 1.0)
-                / (mine * math.sqrt(into.get(near, 0.0) + also.get(near, 0.0) + floor)),
-                near,
-            )
-            for near, weight in found.items()
-        )
-        return [(near, score) for score, near in heapq.nlargest(many, scored)]
+    def out_of(self, names: Iterable[str]) -> list[int]:
+        """The places of those names that are out of stock."""
+        items = self.items
+        return [at for at, name in enumerate(names) if name in items and items[name].out]
 
     def made(self) -> dict[str, Any]:
         """What Scorer reads, as plain JSON."""
@@ -126,10 +108,12 @@ class Tables:
             "returned": pack(
                 [min(0.9, item.returned / (item.sold + 10.0)) for item in items], "<f4"
             ),
-            "out": [at for at, item in enumerate(items) if item.out],
+            "out": self.out_of(place),
             "new": new[-NEW_MAX:],
             "trending": trending,
-            "near": _rows([self.row(item.name, PUBLISHED_NEAR, trend) for item in items], place),
+            "near": _rows(
+                [self.near.nearest(item.name, PUBLISHED_NEAR, unit, trend) for item in items], place
+            ),
             "together": _rows(
                 [self.order_pairs.nearest(item.name, PUBLISHED_FEW, unit) for item in items], place
             ),

@@ -107,6 +107,7 @@ class ChanceLearner:
         if days not in self.HORIZONS:
             raise ValueError(f"days: expected one of {self.HORIZONS}, got {days}")
         known = int(example["known"])
+        self.last_loss = math.nan  # the other horizon is not foretold
         if days == self.DAYS:
             self.last_loss = self._progress.add(self._chance.chance(inputs), label)
             self.examples += 1
@@ -128,7 +129,6 @@ class ChanceLearner:
             "model": self.MODEL,
             "chance": self._chance.state(),
             "progress": self._progress.state(),
-            "last_loss": self.last_loss,
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -136,7 +136,6 @@ class ChanceLearner:
         self._chance.load(state["chance"])
         self._progress = Progress.restore(state["progress"])
         self.examples = self._progress.examples
-        self.last_loss = float(state["last_loss"])
 
     @classmethod
     def restore(cls, state: Mapping[str, Any]) -> Self:

@@ -3,12 +3,12 @@
 Must live here: a kind's memory and the test, both plain enough to be told to a merchant. Must not:
 whose complaints they are (engine/complaints.py). Times are ms.
 
-A kind (a product and a topic) keeps the complaints of the last seven days one by one, and the older
-ones as a count that halves every 28 days over the time it was counted in. That gives the usual rate
-a day; none is held to have less than half a complaint a week. A spike is a window of 24 hours
-or 7 days with at least MIN complaints by different people, of which the usual rate would give as
-many or more only once in 100,000 windows (the tail of a Poisson distribution). It is over when the
-windows are as usual again; until then it raises no second alarm.
+A kind (a product and a topic) counts the complaints of the last seven days by the hour, and the
+older ones as a count that halves every 28 days over the time it was counted in. That gives the
+usual rate a day; none is held to have less than half a complaint a week. A spike is a window of 24
+hours or 7 days with at least MIN complaints by different people, of which the usual rate would give
+as many or more only once in 100,000 windows (the tail of a Poisson distribution). It is over when
+the windows are as usual again; until then it raises no second alarm.
 """
 
 import math
@@ -17,17 +17,16 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from features.fold import DAY_MS, decayed
+from features.fold import DAY_MS, HOUR_MS, decayed
 
 HALF_LIFE_MS: Final = 28 * DAY_MS
-WINDOWS: Final = ((DAY_MS, 4), (7 * DAY_MS, 6))  # how long, and how many at least
+WINDOWS: Final = ((24, 4), (7 * 24, 6))  # hours, and how many complaints at least
 LONGEST: Final = WINDOWS[-1][0]
 RARE: Final = 1e-5
 USUAL: Final = 0.05  # of such a chance or more, a window is as usual
 LEAST_A_DAY: Final = 0.5 / 7
 PRIOR_DAYS: Final = 1.0
-HELD_MAX: Final = 128
-EXAMPLES_MAX: Final = 3
+HELD_MAX: Final = 32
 
 
 class Said(msgspec.Struct, array_like=True, order=True):
@@ -39,9 +38,13 @@ class Said(msgspec.Struct, array_like=True, order=True):
 
 
 class Kind(msgspec.Struct, array_like=True):
-    """Complaints of one kind; `weight` is what is left of the old ones as of `since`."""
+    """Complaints of one kind, by hour, and the last ones; `weight` is the old ones' as of `since`.
+
+    `first` is when the first was made (ms); one person counts once among the `held`.
+    """
 
     first: int
+    hours: dict[int, int] = {}
     held: list[Said] = []
     weight: float = 0.0
     since: int = 0
@@ -86,20 +89,24 @@ def note(kind: Kind, said: Said) -> bool:
         return False
     kind.first = min(kind.first, said.at)
     insort(kind.held, said)
-    latest = kind.held[-1].at
-    while kind.held[0].at <= latest - LONGEST or len(kind.held) > HELD_MAX:
-        old = kind.held.pop(0)
-        since = max(kind.since, old.at)
+    hour = said.at // HOUR_MS
+    kind.hours[hour] = kind.hours.get(hour, 0) + 1
+    least = max(kind.hours) - LONGEST
+    for old in sorted(hour for hour in kind.hours if hour <= least):
+        at = old * HOUR_MS
+        since = max(kind.since, at)
         kind.weight = decayed(kind.weight, kind.since, since, HALF_LIFE_MS) + decayed(
-            1.0, old.at, since, HALF_LIFE_MS
+            float(kind.hours.pop(old)), at, since, HALF_LIFE_MS
         )
         kind.since = since
+    while len(kind.held) > HELD_MAX or kind.held[0].at // HOUR_MS <= least:
+        kind.held.pop(0)
     return True
 
 
 def usual_a_day(kind: Kind) -> float:
     """How many a day are usual, as of the week before the latest."""
-    start = kind.held[-1].at - LONGEST
+    start = (max(kind.hours) - LONGEST + 1) * HOUR_MS
     weight = decayed(kind.weight, kind.since, start, HALF_LIFE_MS)
     counted = 1.0 - 2.0 ** (-max(0, start - kind.first) / HALF_LIFE_MS)
     days: float = counted * HALF_LIFE_MS / math.log(2) / DAY_MS
@@ -108,13 +115,13 @@ def usual_a_day(kind: Kind) -> float:
 
 def judge(kind: Kind) -> Spike | None:
     """A spike that begins now; None when there is none, or it has been raised."""
-    rate, latest = usual_a_day(kind), kind.held[-1].at
+    rate, latest = usual_a_day(kind), max(kind.hours)
     found: list[tuple[bool, Spike]] = []
     for window, least in WINDOWS:
-        count = sum(one.at > latest - window for one in kind.held)
-        expected = rate * window / DAY_MS
+        count = sum(many for hour, many in kind.hours.items() if hour > latest - window)
+        expected = rate * window / 24
         chance = tail(count, expected)
-        spike = Spike(window * 24 // DAY_MS, count, round(expected, 2), chance)
+        spike = Spike(window, count, round(expected, 2), chance)
         found.append((count >= least and chance < RARE, spike))
     if kind.high:
         kind.high = any(spike.chance < USUAL for _, spike in found)

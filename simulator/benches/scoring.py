@@ -161,6 +161,7 @@ def _learned(examples: list[dict[str, Any]]) -> tuple[dict[str, Learner], dict[s
         mine[example["model"]].append(example)
     rates, seconds = {}, 0.0
     for name, own in sorted(mine.items()):
+        LEARNERS[name]().learn(own[0])  # what loads at first is no learning
         began = time.process_time()
         for example in own:
             learners[name].learn(example)

@@ -37,7 +37,8 @@ CHECKED = {
     "do:\n  - wait: 20m\n  - notify: {via: [push], template: cart_waiting}\n",
     "give-codes": "when: {event: [Order Completed, Order Paid]}\nonce_per: order\n"
     "do:\n  - coupon: {offer: POOLED, off: 5, over: 50, valid: 48h}\n",
-    "digest-adds": "when: {event: Product Added}\nonce_per: event\ndigest: 1 per 3h\n"
+    "digest-orders": "when: {event: [Order Completed, Order Paid]}\nonce_per: order\n"
+    "digest: 1 per 3h\n"
     "do:\n  - notify: {via: [push], template: still_looking}\n",
     "reach-holders": "when:\n  item: Product Price Changed\n  held_in: [cart, viewed, bought]\n"
     "  spread: 10m\n  if: event.price < 60\nonce_per: event\n"
@@ -68,6 +69,15 @@ STANDING = {
     "campaigns/stand-cool.yaml": f"rule: stand-cool\n{HEAD}"
     "when: {leaves: keen}\nonce_per: tick\n"
     "do:\n  - notify: {via: [push], template: hello}\n",
+    "campaigns/draw-offers.yaml": f"rule: draw-offers\n{HEAD}"
+    "when: {event: Product Added}\nonce_per: cart\npurpose: service\n"
+    "do:\n  - bandit:\n      within: 3h\n      arms:\n"
+    "        - {name: words, do: [{notify: {via: [push], template: hello}}]}\n"
+    "        - {name: nothing, do: []}\n",
+    "campaigns/read-scores.yaml": f"rule: read-scores\n{HEAD}"
+    "when: {event: Product Added}\nonce_per: event\npurpose: service\n"
+    "if: purchase.chance_24h >= 0 or not has(purchase.chance_24h)\n"
+    "do:\n  - tag: {add: [scored]}\n",
     "campaigns/stand-level.yaml": f"rule: stand-level\n{HEAD}"
     "when:\n  crosses: cart.value\n  above: 200\n  back: 100\nonce_per: tick\n"
     "do:\n  - notify: {via: [push], template: hello}\n",

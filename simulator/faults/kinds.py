@@ -11,9 +11,10 @@ from functools import partial
 
 import orjson
 
-from engine.records import KILL, RULES, Append
+from engine.records import KILL, MODEL, RULES, Append
 from simulator.faults.book import bodies
 from simulator.faults.cluster import Cluster
+from simulator.faults.learned import published
 from simulator.faults.log import SimulatedLog
 from simulator.faults.relay import SINKS, Relay
 from simulator.faults.store import Memory
@@ -114,6 +115,14 @@ def _edit_rules(site: Site) -> None:
         site.world.later(site.world.chance.uniform(0, 20), partial(site.log.put, [item]))
 
 
+def _publish_models(site: Site) -> None:
+    """Another version of the models, or a forged one, at another place in each shard."""
+    digest = site.world.chance.choice(published()[0])
+    for shard in range(site.log.shards):
+        item = Append(shard, MODEL, orjson.dumps({"hash": digest}))
+        site.world.later(site.world.chance.uniform(0, 20), partial(site.log.put, [item]))
+
+
 def _throw_switch(site: Site) -> None:
     """The kill switch, on or off, at another place in each shard."""
     killed = site.world.chance.choice(("[]", '["rule:spend-looks"]'))
@@ -154,7 +163,11 @@ STRIKES: dict[str, Callable[[Site], None]] = {
     "clock_forwards": _jump_forwards,
     "clock_back": _jump_back,
     "rules_edited": _edit_rules,
+    "models_published": _publish_models,
     "switch_thrown": _throw_switch,
     "topic_recreated": _recreate_topic,
 }
-WEIGHTS = {"topic_recreated": 0.2, "rules_edited": 0.5, "switch_thrown": 0.5, "store_full": 0.4}
+WEIGHTS = {
+    "topic_recreated": 0.2, "rules_edited": 0.5, "models_published": 0.5, "switch_thrown": 0.5,
+    "store_full": 0.4,
+}  # fmt: skip

@@ -114,6 +114,11 @@ def _wake_out_of_order(turn: Turn, until: int) -> None:
     timers.wake(turn, until)
 
 
+async def _load_nothing(_shard: engine.pipeline.Shard, digest: str) -> bool:
+    """Whatever comes into force, nothing scores."""
+    return bool(digest)
+
+
 MUTATIONS: dict[str, Mutation] = {
     "owner": Mutation(store=AnybodysStore),
     "next_offset": Mutation(store=AnywhereStore),
@@ -125,5 +130,6 @@ MUTATIONS: dict[str, Mutation] = {
     "tombstones": Mutation(patches=[(engine.pipeline, "burials", lambda *_: {})]),
     "caps": Mutation(patches=[(engine.acting, "count", lambda *_: None)]),
     "codes": Mutation(patches=[(Pool, "grant", lambda pool, *_: pool.stock[:2])]),
+    "models": Mutation(patches=[(engine.pipeline.Shard, "_load_model", _load_nothing)]),
     "digests": Mutation(patches=[(engine.acting, "count_digest", lambda _: None)]),
 }

@@ -22,6 +22,7 @@ from simulator.faults.book import POOL, bodies
 from simulator.faults.cluster import SECRET, Cluster
 from simulator.faults.history import History, Logged
 from simulator.faults.kinds import RATES, STRIKES, WEIGHTS, Site
+from simulator.faults.learned import published
 from simulator.faults.log import SimulatedLog
 from simulator.faults.mutations import MUTATIONS, Mutation
 from simulator.faults.relay import SINKS, Relay
@@ -85,6 +86,7 @@ class _Run:
         self.log = SimulatedLog(world, shards)
         self.memory = Memory(world, history, shards, SINKS)
         self.memory.store.bodies.update({("rules", k): body for k, body in bodies().items()})
+        self.memory.store.bodies.update({("model", k): body for k, body in published()[1].items()})
         self.cluster = Cluster(
             world, self.log, self.memory, workers=workers, record=self.record,
             make_store=broken.store,
@@ -175,8 +177,7 @@ class _Run:
             [Logged(one.offset, one.log_time, one.key, one.value) for one in log]
             for log in self.log.records
         ]
-        shards = (self.memory.store.shard(number) for number in range(self.log.shards))
-        self.history.held = frozenset(cid for shard in shards for cid in shard.customers)
+        self.history.held = self._named()
         report = audit(self.history)
         out.lost, out.duplicated = report.lost, report.duplicated
         out.failures += report.failures
@@ -184,6 +185,13 @@ class _Run:
         serial = replay(self.log.records, settings, bodies())
         chains = Chains.of(self.history)
         out.failures += differences(self.memory.store, chains.entries, serial)
+
+    def _named(self) -> frozenset[str]:
+        """The plain customers that the store names anywhere."""
+        shards = [self.memory.store.shard(number) for number in range(self.log.shards)]
+        held = b"".join(shard.state or b"" for shard in shards).decode(errors="replace")
+        names = [name for one in shards for name in (*one.customers, *one.alarms, *one.index)]
+        return frozenset(cid for cid in plain() if any(cid in text for text in (held, *names)))
 
     def close(self) -> None:
         """End all actors, and keep what is told of the run."""

@@ -18,7 +18,7 @@ from rules.load import book_from_sources
 from rules.model import Bandit
 from simulator.off_policy import evaluate
 from simulator.off_policy_logs import from_tables
-from simulator.policies import policy_of
+from simulator.policies import BadPolicy, policy_of
 from sinks.archive import event_row
 from sinks.clickhouse import insert, migrate
 from sinks.rows import Committed, rows_of
@@ -111,6 +111,31 @@ def test_the_tables_tell_what_the_learner_heard(clickhouse: Client) -> None:
     nothing = evaluate(found.log, policy_of("always:nothing", found)).snips
     assert told.low > nothing.value == 0.0
     assert np.isfinite(found.log.contexts).all()
+
+
+def test_the_command_over_a_rule(
+    clickhouse: Client,
+    clickhouse_database: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stored(story(), clickhouse)
+    (tmp_path / "campaigns").mkdir()
+    (tmp_path / "campaigns/which.yaml").write_text(RULE)
+    monkeypatch.setenv("LAIKE_CLICKHOUSE", clickhouse_database)
+    monkeypatch.setenv("LAIKE_REDIS", "redis://127.0.0.1:1")  # no model can be asked for
+    asked = ["learn", "evaluate-policy", "which", "--rules", str(tmp_path), "--json"]
+    done = CliRunner().invoke(app, asked)
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["decisions"] == 40
+    wanted = {"as logged", "always:told", "always:nothing", "random", "learned"}
+    assert found["policies"].keys() == wanted
+    assert found["policies"]["always:told"]["ips"][0] > 0
+    with pytest.raises(BadPolicy, match="did you mean `which`"):
+        CliRunner().invoke(
+            app, ["learn", "evaluate-policy", "wich", *asked[3:]], catch_exceptions=False
+        )
 
 
 def test_the_command_over_a_file(tmp_path: Path) -> None:

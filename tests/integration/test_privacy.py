@@ -5,22 +5,27 @@ import json
 import os
 import sys
 import time
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import redis
 
+from engine.log import LogAway
+from engine.logs.redis import RedisLog
 from sinks.clickhouse import connect
+from sinks.erase import STEPS
 from sinks.erase_tables import restore_tombstones
 from tests.fixtures_stack import Stack
 from tests.fixtures_workers import ROOT
+from tests.integration.erasing_relay import PLACES
 
 USER, VISITOR = "zebra-user-7391", "zebra-visitor-5528"
 EMAIL, PHONE = "zebra.mail.4410@example.com", "+8613800447126"
 CONTACTS = (EMAIL, PHONE, "Zebra Fullname", "1988-03-09")
 NAMES = (USER, VISITOR)
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def calls():
@@ -85,7 +90,7 @@ async def refused(stack: Stack) -> None:
     assert (await stack.http.get("/v1/erasures/none")).status_code == 404
 
 
-async def done(stack: Stack, name: str, seconds: float = 120) -> dict:
+async def done(stack: Stack, name: str, seconds: float = 150) -> dict:
     deadline = time.monotonic() + seconds
     while True:
         told = (await stack.http.get(f"/v1/erasures/{name}")).json()
@@ -95,10 +100,28 @@ async def done(stack: Stack, name: str, seconds: float = 120) -> dict:
         await asyncio.sleep(0.3)
 
 
-async def test_sealed_exported_erased_and_never_back(stack: Stack):
+async def _away(*_: object) -> None:
+    raise LogAway("it was killed")
+
+
+@asynccontextmanager
+async def dying_relay(stack: Stack):
+    """A relay that dies at every step of an erasure; where it died, line by line."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.integration.erasing_relay", cwd=ROOT,
+        env=os.environ | stack.settings.environment(), stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        yield process.stdout
+    finally:
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 30) == 0
+
+
+async def test_sealed_exported_erased_through_every_kill_and_never_back(stack: Stack, monkeypatch):
     await stack.put_in_place()
     folder = stack.settings.data
-    async with stack.worker(), stack.relay():
+    async with stack.worker() as worker, stack.relay():
         assert (await stack.http.post("/v1/batch", json={"batch": calls()})).status_code == 200
         await stack.drained()
         await settle(stack, f"SELECT count() FROM events WHERE user_id = '{USER}'", 3)
@@ -127,22 +150,32 @@ async def test_sealed_exported_erased_and_never_back(stack: Stack):
         (folder / "zebra.json").unlink()
         await refused(stack)
 
-        began = time.monotonic()
         asked = {"customer_id": USER, "proof": "ticket 12, identity card seen"}
-        accepted = await stack.http.post("/v1/erasures", json=asked)
+        repeated = {"idempotency-key": "k1"}
+        with (
+            monkeypatch.context() as patched
+        ):  # the API noted it, and died before the record was in
+            patched.setattr(RedisLog, "append", _away)
+            answer = await stack.http.post("/v1/erasures", json=asked, headers=repeated)
+            assert answer.status_code == 503
+        accepted = await stack.http.post("/v1/erasures", json=asked, headers=repeated)
         assert accepted.status_code == 202
+        worker.kill()
+
+    async with stack.worker(), dying_relay(stack) as relay:
+        began = time.monotonic()
         name = accepted.json()["erasure_id"]
         report = await done(stack, name)
         print(f"erased in {time.monotonic() - began:.1f} s: {report}")  # noqa: T201 - a figure
-        assert report["erased"]["keys"] == 1
+        for step, when in PLACES:
+            assert (await relay.readline()).decode() == f"{step} {when}\n"
+        assert report["done"] == list(STEPS)
         assert report["erased"]["tombstones"] == 2
-        assert report["erased"]["table events"] == 4
-        assert report["erased"]["table quarantine"] == 1
         assert "proof" in report
         assert "ticket" not in str(report)
         assert holding(folder, *NAMES, *CONTACTS) == {}
 
-        repeated = {"idempotency-key": "k1"}
+        repeated = {"idempotency-key": "k2"}
         names = [
             (await stack.http.post("/v1/erasures", json=asked, headers=repeated)).json()
             for _ in range(2)

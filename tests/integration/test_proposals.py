@@ -16,7 +16,7 @@ from api.rules_in_force import WANTED, ask_two_people, kept, publish
 from api.sources import Sources, ensure_sources
 from api.up_rules import Rules
 from engine.audit import read, verify
-from rules.load import load_text
+from rules.load import book_from_sources, load_text
 from sinks.clickhouse import connect, migrate
 from tests.fakes import MemoryLog
 
@@ -126,6 +126,20 @@ async def test_an_author_never_approves_his_own_where_two_are_asked_for(api, acc
     assert accounts.store.get(WANTED) is None
     assert (await api("cid", "POST", f"{BY}/1/approve")).status_code == 200
     ask_two_people(accounts.store, SECRET, "cli:test", False)
+    await propose(api, "bob", priority=60)
+    assert (await api("bob", "POST", f"{BY}/2/approve")).status_code == 200
+
+
+async def test_the_shops_own_file_may_ask_for_a_second_and_then_only_a_second_takes_it_out(
+    api, accounts, tables
+):
+    second = book_from_sources({**rule(), "shop.yaml": "approval: second\n"})
+    publish(second, accounts.store, tables[1], "ann", 1, SECRET)
+    assert (await api("vera", "GET", "/v1/rules")).json()["two_people"]
+    await propose(api, "bob")  # without the line
+    assert await code(api("bob", "POST", f"{BY}/1/approve")) == (403, "own_proposal")
+    assert (await api("cid", "POST", f"{BY}/1/approve")).status_code == 200
+    assert not (await api("vera", "GET", "/v1/rules")).json()["two_people"]
     await propose(api, "bob", priority=60)
     assert (await api("bob", "POST", f"{BY}/2/approve")).status_code == 200
 

@@ -187,3 +187,20 @@ async def test_as_many_as_a_commit_holds_are_erased_in_one():
         ask(engine, HOUR, who=f"u{number}")
     await engine.run()
     assert len(blobs(engine)) == 901
+
+
+async def test_a_budgets_slice_forgets_who_last_spent_from_it():
+    rules = {
+        **RULES,
+        "campaigns/look.yaml": "rule: look\ntitle: look\nowner: crm\nstatus: live\nholdout: 0%\n"
+        "when: {event: Product Viewed}\nonce_per: event\nbudget: {coupons: 9 per day}\n"
+        "do:\n  - coupon: {offer: SAVE, off: 5, valid: 48h}\n",
+    }
+    engine = MemoryEngine(rules)
+    engine.send(0, userId="alice", product_id="p1")
+    await engine.run()
+    states = [engine.store.shard(n).state or b"" for n in range(engine.shards)]
+    assert sum(b"u:alice" in state for state in states) == 1  # she spent
+    ask(engine, HOUR)
+    await engine.run()
+    assert not any(b"alice" in (engine.store.shard(n).state or b"") for n in range(engine.shards))

@@ -49,6 +49,7 @@ WHAT_FINDS_IT = {  # and a seed that did lately: it is tried first
     "tombstones": ("to be erased", 8),
     "codes": ("codes", 0),
     "digests": ("digests", 0),
+    "models": ("under", 0),
 }
 
 

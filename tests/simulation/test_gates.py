@@ -64,11 +64,11 @@ async def test_a_cap_counts_all_rules_and_the_higher_priority_takes_what_is_left
     world = engine(LOOK, urgent, shop=shop)
     view(world, 0)
     await world.run()
-    assert sorted(told(world)) == [(0, "also", "push"), (0, "look", "cap")]
+    assert sorted(told(world)) == [(0, "also", "push"), (0, "look", "priority")]
     world = engine(LOOK, OTHER, shop=shop)  # alike in priority: by name
     view(world, 0)
     await world.run()
-    assert sorted(told(world)) == [(0, "also", "push"), (0, "look", "cap")]
+    assert sorted(told(world)) == [(0, "also", "push"), (0, "look", "priority")]
 
 
 async def test_timers_due_at_one_moment_come_in_the_order_of_priority():
@@ -78,7 +78,7 @@ async def test_timers_due_at_one_moment_come_in_the_order_of_priority():
     view(world, 0)
     world.tick(DAY)
     await world.run()
-    assert told(world) == [(60, "also", "push"), (60, "look", "cap")]
+    assert told(world) == [(60, "also", "push"), (60, "look", "priority")]
 
 
 async def test_a_cap_is_for_its_purpose_alone():
@@ -112,7 +112,9 @@ async def test_a_limit_is_not_used_up_by_what_a_cap_held():
     world.publish({"campaigns/r1.yaml": rule}, DAY)
     view(world, 2 * DAY)
     await world.run()
-    assert [what for _, rule_name, what in told(world) if rule_name == "also"] == ["cap", "push"]
+    assert [what for _, rule_name, what in told(world) if rule_name == "also"] == [
+        "priority", "push",
+    ]  # fmt: skip
 
 
 async def test_an_offers_limit_is_a_customers_over_all_rules():
@@ -127,7 +129,31 @@ async def test_an_offers_limit_is_a_customers_over_all_rules():
     await world.run()
     acts = [(at // 1440, rule) for at, rule, what in told(world) if what == "coupon"]
     assert acts == [(0, "also"), (0, "also"), (31, "also")]
-    assert [what for _, rule, what in told(world) if rule == "look"] == ["limit"] * 3
+    assert [what for _, rule, what in told(world) if rule == "look"] == ["priority"] * 3
+    view(world, 32 * DAY)
+    await world.run()
+    assert [what for at, _, what in told(world) if at == 32 * 1440] == ["limit"] * 2
+
+
+async def test_what_a_higher_priority_took_of_a_budget_just_now_is_told_from_an_empty_one():
+    coupon = "coupon: {offer: SAVE, off: %d, valid: 48h}"
+    rules = [
+        text.replace("notify: {via: [push, sms], template: " + name + "}", coupon % off)
+        for text, name, off in ((LOOK, "seen", 10), (OTHER, "also", 30))
+    ]
+    world = engine(*rules, shop="budget: {coupons: 1 per day}\n")
+    view(world, 0)
+    await world.run()
+    view(world, HOUR)
+    await world.run()
+    assert told(world) == [
+        *((0, "also", "coupon"), (0, "look", "priority")),
+        *((60, "also", "budget"), (60, "look", "budget")),
+    ]
+    world = engine(*rules, shop="budget: {money: 35 per day}\n")
+    view(world, 0)
+    await world.run()
+    assert told(world) == [(0, "also", "coupon"), (0, "look", "priority")]
 
 
 async def test_a_message_in_the_night_waits_for_the_morning_and_is_decided_anew_then():
@@ -267,4 +293,4 @@ async def test_of_an_event_and_a_sequence_the_higher_priority_comes_first():
         view(world, MINUTE)
         await world.run()
         assert {rule: what for _, rule, what in told(world)}[wins] == "push"
-        assert sorted(what for _, _, what in told(world)) == ["cap", "push"]
+        assert sorted(what for _, _, what in told(world)) == ["priority", "push"]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from engine import items
 from tests.memory_engine import DAY, HOUR, MINUTE, START, MemoryEngine
 
 DROP = """
@@ -179,3 +180,42 @@ async def test_many_prices_change_at_once_and_share_commits():
     await settle(world, HOUR + MINUTE, ticks=3)
     assert len(world.decisions()) == 300
     assert not any(worker._state.rounds for worker in world.workers)
+
+
+async def test_an_items_event_from_a_clock_that_is_ahead_fires_nothing_before_its_time():
+    lapse = (
+        "rule: lapse\ntitle: t\nowner: o\nstatus: live\npurpose: service\n"
+        "when: {inactive: 2h}\nonce_per: lapse\ndo:\n  - task: {team: t, title: t}\n"
+    )
+    rules = {"campaigns/drop.yaml": DROP, "campaigns/lapse.yaml": lapse}
+    world = MemoryEngine(rules, shards=1, record=False)
+    world.send(0, "Product Added", product_id="p", cart_id="c", price=100, userId="u")
+    ahead = {"product_id": "p", "price": 1, "userId": "shop"}
+    world.send(3 * HOUR, "Product Price Changed", log_time=START + HOUR, **ahead)
+    await settle(world, HOUR)
+    assert "lapse" not in {row["rule"] for row in world.decisions()}
+    await settle(world, 2 * HOUR)
+    assert "lapse" in {row["rule"] for row in world.decisions()}
+
+
+async def test_of_too_many_rounds_a_later_word_replaces_an_earlier_and_others_are_told_of(
+    monkeypatch,
+):
+    monkeypatch.setattr(items, "WAITING_MAX", 3)
+    world = MemoryEngine(about(once=("once_per: product", "once_per: event")), shards=1)
+    for n in range(4):
+        what = {"product_id": f"p{n}", "price": 100, "quantity": 1}
+        world.send(n, "Product Added", userId=f"u{n}", **what)
+    world.tick(10)  # the round of the new rules
+    for n, price in ((0, 9), (1, 8), (2, 7), (1, 6), (3, 5)):
+        told = {"product_id": f"p{n}", "price": price}
+        world.send(MINUTE + price, "Product Price Changed", userId="shop", **told)
+    await world.run()
+    world.tick(HOUR)
+    await world.run()
+    assert sorted((row["cid"], row["at"] - START - MINUTE) for row in world.decisions()) == [
+        ("u:u0", 9), ("u:u1", 6), ("u:u2", 7),
+    ]  # fmt: skip
+    (aside,) = world.gathered("quarantine")
+    assert (aside["reason"], '"p3"' in aside["body"]) == ("too_many_rounds", True)
+    assert world.counts()["quarantined"] == 0

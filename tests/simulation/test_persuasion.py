@@ -1,10 +1,16 @@
 """Uplift's examples: both arms alike, judged by what came within a week, inputs as they were."""
 
+import hashlib
+import random
+
+import orjson
 import pytest
 
+from engine.records import MODEL as MODEL_RECORD
+from features.models.snapshot import pack
 from features.models.uplift import COUPON, INPUTS, VISIT
 from features.models.uplift_learner import CouponUplift
-from tests.memory_engine import DAY, HOUR, MINUTE, MemoryEngine
+from tests.memory_engine import DAY, HOUR, MINUTE, START, MemoryEngine
 
 RULE = """
 rule: give
@@ -107,3 +113,54 @@ async def test_who_is_held_for_another_reason_and_a_shadow_tell_nothing():
     assert not examples(await lived(RULE.replace("status: live", "status: shadow")), COUPON)
     never = RULE.replace("once_per", "if: orders.count > 5\nonce_per")
     assert not examples(await lived(never), COUPON)
+
+
+PERSUADED = RULE.replace("holdout: 50%", "holdout: 0%").replace(
+    "  - coupon: {offer: SAVE, off: 5, valid: 2d}",
+    """  - choose:
+      - if: uplift.coupon > 0.1
+        do:
+          - coupon: {offer: SAVE, off: 5, valid: 2d}""",
+)
+
+
+def learned():
+    """A coupon works on those with much in the cart, and does nothing to the others."""
+    rng, learner, full = random.Random(2), CouponUplift(), INPUTS.index("cart.value")
+    for _ in range(3_000):
+        features, treated = [0.0] * len(INPUTS), int(rng.random() < 0.5)
+        features[full] = rng.choice((2.4, 6.0))
+        chance = 0.2 + 0.4 * treated * (features[full] > 5)
+        learner.learn({
+            "features": features, "treated": treated, "propensity": 0.5,
+            "reward": float(rng.random() < chance),
+        })  # fmt: skip
+    return learner.weights()
+
+
+async def test_a_coupon_goes_to_who_is_persuaded_by_one_and_to_nobody_without_a_model():
+    world = MemoryEngine({"campaigns/give.yaml": PERSUADED})
+    world.send(0, "Product Added", userId="early", product_id="p", price=400)
+    world.tick(HOUR + MINUTE)
+    secret, bodies = b"secret-of-the-tests", world.store.bodies
+
+    def keep(body):
+        digest = hashlib.sha256(body).hexdigest()
+        bodies["model", digest] = body
+        return digest
+
+    part = keep(pack({"model": COUPON, "weights": learned()}, secret))
+    digest = keep(pack({"scorers": {COUPON: part}, "learners": {}, "cursors": {}}, secret))
+    for shard in range(world.shards):
+        world.append(shard, MODEL_RECORD, orjson.dumps({"hash": digest}), START + 2 * HOUR)
+    for who, price in (("full", 400), ("empty", 10)):
+        world.send(3 * HOUR, "Product Added", userId=who, product_id="p", price=price)
+    world.tick(5 * HOUR)
+    await world.run()
+    given = {
+        row["cid"]
+        for row in world.decisions()
+        for action in row["actions"]
+        if action["kind"] == "coupon"
+    }
+    assert given == {"u:full"}

@@ -7,12 +7,16 @@ import orjson
 from engine.effects import Moment, Settings
 from engine.records import MODEL as MODEL_RECORD
 from engine.redeeming import OURS
-from engine.requests import ASKED, propose
-from features.events import Event
+from engine.requests import ASKED, SHOWN, propose
+from engine.shards import partition
+from features.events import Event, encode, key, parse
 from features.models.recommend import MODEL, Scorer
 from features.models.recommend_learner import Learner
 from features.models.snapshot import pack
 from rules.load import book_from_sources
+from sinks.messages import messages_of
+from sinks.outbox import Entry, EntryId
+from sinks.rendering import rendered
 from tests.memory_engine import DAY, HOUR, MINUTE, START, MemoryEngine
 
 SECRET = b"secret-of-the-tests"
@@ -152,6 +156,26 @@ async def test_rules_recommend_by_the_model_in_force():
     assert set(found["for_you"]) <= {"pot", "cup", "mate", "tea"}
 
 
+async def test_who_has_a_product_sees_it_as_the_rule_says():
+    found = {}
+    for bought in ("learned", "never", "always"):
+        text = RULE.format(name="for_you", once="event").replace("n: 2", f"n: 9, bought: {bought}")
+        world = MemoryEngine({"campaigns/r.yaml": text})
+        for n in range(30):  # tea again and again, the pot once
+            order(world, f"b{n}", 1, "tea", "pot", at=n)
+            order(world, f"b{n}", 2, "tea", "cup", at=MINUTE + n)
+            for more in range(3, 6):
+                order(world, f"b{n}", more, "tea", at=more * MINUTE + n)
+        await world.run()
+        publish(world, learned(world), HOUR)
+        world.send(2 * HOUR, product_id="x", userId="b1")
+        await world.run()
+        found |= {bought: chosen(world, "u:b1").get("for_you", [])}
+    assert found["learned"] == ["tea"]
+    assert found["never"] == []
+    assert set(found["always"]) == {"tea", "pot", "cup"}
+
+
 async def test_before_there_is_a_model_he_sees_what_he_looked_at():
     world = shop(once="event")
     world.send(0, product_id="p1", userId="u")
@@ -203,3 +227,46 @@ def test_a_page_about_a_product_is_shown_what_is_similar_to_it():
     )  # fmt: skip
     [row] = propose(MemoryEngine().customer("u:u"), "shelf", event, moment)
     assert row["actions"][0]["items"] == [{"product_id": "mate"}]
+
+
+async def test_what_a_page_has_shown_is_what_is_kept_whatever_would_be_chosen_now():
+    world = MemoryEngine({"campaigns/p.yaml": PAGE})
+    world.send(0, product_id="tea", userId="u")
+    await world.run()
+    book = book_from_sources({"campaigns/p.yaml": PAGE})
+    moment = Moment(Settings(0, 1, SECRET), book, START + HOUR, 0)
+    event = Event(
+        type="track", name=ASKED, message_id="r", at=START + HOUR, received_at=START + HOUR,
+        source=OURS, user_id="u", session_id="s", properties={"product_id": "pot"},
+    )  # fmt: skip
+    [row] = propose(world.customer("u:u"), "shelf", event, moment)
+    given = {name: row[name] for name in ("rule", "run", "step", "split", "arm", "decision_id")}
+    call = {
+        "type": "track", "event": SHOWN, "messageId": "s", "userId": "u", "timestamp": START + HOUR,
+        "properties": {**given, "subject": row["instance"], "items": ["tea", "cup"]},
+    }  # fmt: skip
+    told = parse(call, source=OURS, received_at=START + HOUR)
+    world.append(partition(key(told), world.shards), key(told), encode(told), START + HOUR)
+    await world.run()
+    [kept] = world.decisions()
+    assert kept["decision_id"] == row["decision_id"]
+    assert kept["actions"][0]["items"] == [{"product_id": "tea"}, {"product_id": "cup"}]
+
+
+async def test_a_message_names_what_was_recommended():
+    rule = RULE.format(name="for_you", once="event") + "  - notify: {via: [push], template: t}\n"
+    text = "{% for one in items %}[{{ one.product_id }}]{% endfor %}"
+    texts = {f"templates/t.{language}.push.j2": text for language in ("zh", "en")}
+    sources = {"campaigns/r.yaml": rule, **texts}
+    world = MemoryEngine(sources)
+    world.send(0, product_id="tea", userId="u")
+    world.send(1, product_id="pot", userId="u")
+    await world.run()
+    book = book_from_sources(sources)
+    messages = [
+        message
+        for shard in range(world.shards)
+        for name, body in world.store.shard(shard).outbox
+        for message in messages_of(Entry(shard, EntryId(0, 0), body))
+    ]
+    assert [rendered(one, book, "zh").text for one in messages] == ["[tea]", "[pot][tea]"]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.models import heavy, neighbours, recommend_learner
+from features.models import heavy, recommend_learner, recommend_tables
 from features.models.recommend import MODEL, Scorer, Taste, taste
 from features.models.recommend_learner import Learner
 from features.models.snapshot import pack, unpack
@@ -104,7 +104,9 @@ def test_out_of_stock_until_there_is_again():
     learner.learn({**news, "stock": 0})
     assert scorer(learner).for_you(likes("a"), 9) == ["a"]
     assert scorer(learner).ranked(likes("a"), ["b", "zzz", "a"])[-1][0] == "b"
+    tables = learner.weights()["near"]
     learner.learn({**news, "stock": 3})
+    assert learner.weights()["near"] is tables  # a word on stock makes no tables anew
     assert scorer(learner).for_you(likes("a"), 1) == ["b"]
 
 
@@ -201,8 +203,8 @@ def test_it_finds_the_groups_and_says_how_well():
 
 def test_everything_is_bounded(monkeypatch):
     monkeypatch.setattr(recommend_learner, "ITEMS_MAX", 600)
-    monkeypatch.setattr(neighbours, "NEAR_MAX", 5)
-    monkeypatch.setattr(neighbours, "FULL", 10)
+    for module in (recommend_tables, recommend_learner):
+        monkeypatch.setattr(module, "NEAR", (5, 10))
     chance, learner = random.Random(1), Learner()
     for number in range(900):
         basket = [
@@ -213,9 +215,9 @@ def test_everything_is_bounded(monkeypatch):
         learner.learn(ordered(*basket, at=NOW + number * DAY, had=["c1"], facts=facts))
     assert len(learner.items) <= 600
     assert {f"c{n}" for n in range(30)} <= learner.items.keys()
-    assert max(map(len, learner.order_pairs.rows.values())) <= 10 + 5
+    assert max(map(len, learner.near.rows.values())) <= 10
     assert len(learner.trending) <= recommend_learner.CATEGORIES_MAX + 1
-    assert learner.items.keys() >= learner.order_pairs.into.keys()
+    assert learner.items.keys() >= learner.near.into.keys()
     again = Learner.restore(orjson.loads(orjson.dumps(learner.state())))
     assert again.state() == learner.state()
     assert scorer(again).for_you(likes("c1"), 20)

@@ -154,6 +154,7 @@ def test_the_other_horizon_teaches_and_is_not_judged():
     learner = taught(Purchase, 500, days=90)
     assert learner.examples == 0
     assert learner.metrics() == {}
+    assert math.isnan(learner.last_loss)  # and not watched for drift
     alone = Purchase()
     for example in made(200, Purchase, seed=8):
         learner.learn(example)

@@ -167,12 +167,17 @@ def test_a_spike_is_raised_once_and_again_after_calm():
     assert raised[0] == 3 * HOUR_MS
 
 
-def test_memory_is_bounded_and_the_late_are_taken_in_place():
+def test_memory_is_bounded_counts_are_whole_and_the_late_are_taken_in_place():
     kind = Kind(0)
-    for number in range(1_000):
-        note(kind, Said(number * 60_000, str(number)))
+    for number in range(2_000):
+        note(kind, Said(number * HOUR_MS // 2, str(number)))
     assert len(kind.held) == spikes.HELD_MAX
-    assert not note(kind, Said(10**9, "999"))
+    assert len(kind.hours) == 7 * 24
+    assert sum(kind.hours.values()) == 2 * 7 * 24
+    assert not note(kind, Said(10**9, "1999"))
     note(kind, Said(kind.held[5].at + 1, "late"))
     assert [one.at for one in kind.held] == sorted(one.at for one in kind.held)
-    assert kind.weight > 800
+    assert note(kind, Said(HOUR_MS, "of long ago"))
+    assert sum(kind.hours.values()) == 2 * 7 * 24 + 1
+    assert 1_000 < kind.weight < 1_500  # of 1,665, the oldest halved
+    assert spikes.usual_a_day(kind) == pytest.approx(48, rel=0.05)

@@ -11,9 +11,11 @@ from itertools import pairwise
 from typing import Any
 
 from simulator.faults.auditor.chain import START, Chains
+from simulator.faults.auditor.draws import draws
 from simulator.faults.auditor.erased import erasures, erasures_of
 from simulator.faults.auditor.limits import budgets, caps, codes, digests
 from simulator.faults.auditor.model import expected
+from simulator.faults.auditor.scores import scores
 from simulator.faults.history import (
     Called,
     Claimed,
@@ -218,4 +220,6 @@ CHECKS: dict[str, Callable[[History, Chains], Iterator[str]]] = {
     "caps": caps,
     "codes": codes,
     "digests": digests,
+    "draws": draws,
+    "scores": scores,
 }

@@ -6,7 +6,7 @@ count them. Must not: the engine's ledgers and counters. A day is Shanghai's.
     spend-looks   a coupon a look: 7 coupons a day and 130 yuan in any 12 hours, over all shards
     tell-carts    a message a cart: 2 in any 24 hours by push, none between 12:00 and 14:00
     give-codes    an imported code an order: each to one
-    digest-adds   a message for the adds of 3 hours
+    digest-orders  a message for the orders of 3 hours
 """
 
 from collections import Counter
@@ -65,7 +65,7 @@ def codes(history: History, chains: Chains) -> Iterator[str]:
 
 def digests(history: History, chains: Chains) -> Iterator[str]:
     """No customer who never merges gets two in any 3 hours; who gets none is in another's."""
-    acted = {row["decision_id"]: row for row in chains.acting() if row["rule"] == "digest-adds"}
+    acted = {row["decision_id"]: row for row in chains.acting() if row["rule"] == "digest-orders"}
     times: dict[str, list[int]] = {}
     for row in acted.values():
         times.setdefault(row["cid"], []).append(row["at"])
@@ -76,7 +76,7 @@ def digests(history: History, chains: Chains) -> Iterator[str]:
             if count > 1 + begun.get(cid, 0):
                 yield f"{cid} was told twice in the 3 hours to {until}"
     for row in chains.rows("decisions"):
-        if row["rule"] == "digest-adds" and row["held"] == "digest":
+        if row["rule"] == "digest-orders" and row["held"] == "digest":
             spoke = acted.get(row["values"].get("digest", ""))
             if spoke is None or spoke["at"] != row["at"]:
                 yield f"{row['decision_id']} is in a decision that nobody made"
