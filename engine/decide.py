@@ -78,7 +78,7 @@ def _apply(customer: Customer, mine: Memory, event: Event, moment: Moment, effec
     event_id = event_hash(event.source, event.message_id)
     if seen_before(seen, event_id):
         return DUPLICATE
-    write(customer)
+    customer.dirty = True
     if not mine.identity.birth:
         mine.identity.birth = birth_id(customer.cid, mine.identity.erasures)
     remember(seen, event_id, moment.log_time)
@@ -149,11 +149,11 @@ def _hold(
 def wake_up(customer: Customer, moment: Moment, effects: Effects) -> None:
     """Fire all of the customer's timers that are due by the log time."""
     turn = Turn(customer, moment, effects)
-    wake(turn, moment.log_time)
+    timers = wake(turn, moment.log_time)
     expire(customer, moment.log_time, effects)
     reward_none(customer, moment.log_time, effects)
-    lapse(customer, moment, effects)
-    turn.journey.alarm = _earliest(turn)
+    holdings = lapse(customer, moment, effects)
+    turn.journey.alarm = _first(timers, deadline(customer), holdings, next_deadline(customer))
 
 
 def receive(
@@ -192,13 +192,11 @@ def receive(
 
 def next_alarm(customer: Customer, moment: Moment) -> int:
     """When the customer's earliest timer is due (ms), 0 for none."""
-    return _earliest(Turn(customer, moment, Effects()))
+    timers = next_due(Turn(customer, moment, Effects()))
+    holdings = holdings_due(customer)
+    return _first(timers, deadline(customer), holdings, next_deadline(customer))
 
 
-def _earliest(turn: Turn) -> int:
-    customer = turn.customer
-    times = (
-        *(next_due(turn), deadline(customer), holdings_due(customer)),
-        next_deadline(customer),
-    )
-    return min((due for due in times if due), default=0)
+def _first(*times: int) -> int:
+    """The earliest (ms), where 0 is never."""
+    return min([due for due in times if due], default=0)

@@ -105,7 +105,10 @@ def _reachable(case: Case) -> str:
 
     Which addresses exist, the receiver at the channel's other end knows.
     """
-    case.refused |= frozenset(case.turn.read("consent.bounced", case.at) or ())
+    bounced = case.turn.read("consent.bounced", case.at)
+    if not bounced:
+        return ""
+    case.refused |= frozenset(bounced)
     return "" if _ways(case) else "unreachable"
 
 

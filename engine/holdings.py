@@ -28,16 +28,20 @@ def emitter(customer: Customer, moment: Moment, effects: Effects) -> Emit:
 
 def holdings_due(customer: Customer) -> int:
     """When the next of it lapses (ms), 0 for never."""
-    times = [ledger.due(customer.state(facet)) for facet, ledger in _HELD]
-    return min((due for due in times if due), default=0)
+    times = [ledger.due(customer.states[facet]) for facet, ledger in _HELD]
+    return min([due for due in times if due], default=0)
 
 
-def lapse(customer: Customer, moment: Moment, effects: Effects) -> None:
-    """Let go of what has lapsed by the log time."""
+def lapse(customer: Customer, moment: Moment, effects: Effects) -> int:
+    """Let go of what has lapsed by the log time; when the next of it lapses (ms), 0 for never."""
+    due = holdings_due(customer)
+    if not 0 < due <= moment.log_time:
+        return due
+    emit = emitter(customer, moment, effects)
     for facet, ledger in _HELD:
-        if 0 < ledger.due(customer.state(facet)) <= moment.log_time:
-            emit = emitter(customer, moment, effects)
+        if 0 < ledger.due(customer.states[facet]) <= moment.log_time:
             ledger.lapse(customer.touch(facet), moment.log_time, emit)
+    return holdings_due(customer)
 
 
 def count_once(mine: Customer, theirs: Customer, emit: Emit, at: int) -> None:

@@ -76,10 +76,11 @@ def whose(case: Case, to: str) -> str:
 
 def send(case: Case, rows: Sequence[Row]) -> None:
     """The letters of an acting decision: one to each who gets something, and events of ours."""
+    gifts = [row for row in rows if row["kind"] == GIFT]
+    if not gifts:
+        return
     letters: dict[tuple[str, str], list[str]] = {}
-    for row in rows:
-        if row["kind"] != GIFT:
-            continue
+    for row in gifts:
         if row["gift"] == "emit":
             _emit(case, row)
         else:

@@ -29,6 +29,7 @@ from features.events import decode as decode_event
 
 FAULT_WINDOW = 10_000
 BODY_MAX = 32_768
+_SKIPPED = frozenset((DUPLICATE, ERASED))
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class Run:
             if record.log_time > state.log_time:
                 moment.log_time = state.log_time = record.log_time
             moment.offset = record.offset
-            if record.offset in poison:
+            if poison and record.offset in poison:
                 self._pass_letter(record)
                 self._reject(record, "poison", poison[record.offset])
                 continue
@@ -95,7 +96,7 @@ class Run:
                 fate = decide(self.customers[cid], event, self.moment, effects)
             counts["events"] += 1
             counts[fate] += 1
-            if fate in {DUPLICATE, ERASED}:
+            if fate in _SKIPPED:
                 effects.skipped.append((record.offset, fate))
         elif record.key == REJECTED:
             counts["events"] += 1
@@ -247,9 +248,9 @@ class Run:
 
 def customer_of(record: Record) -> str:
     """The customer whose state a record needs, "" for none, as with a letter to the shard."""
-    if record.key == LETTER:
-        return str(orjson.loads(record.value)["cid"])
-    return record.key.decode() if is_event(record.key) else ""
+    if is_event(record.key):
+        return record.key.decode()
+    return str(orjson.loads(record.value)["cid"]) if record.key == LETTER else ""
 
 
 def _letter_number(text: str) -> tuple[int, int]:

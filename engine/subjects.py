@@ -16,6 +16,7 @@ from rules.model import Rule
 
 IDS: Final = {"product_id": "product", "cart_id": "cart", "order_id": "order"}
 PERIODS: Final = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
+THINGS: Final = frozenset(("product", "order", "ticket", "live"))  # an event names by `<kind>_id`
 SUBJECTS_MAX: Final = 50
 
 
@@ -51,6 +52,8 @@ def id_of_thing(kind: str, event: Event, line: Mapping[str, Any]) -> str:
 
     `line` are the properties it is looked for in: the event's own, or those of one product.
     """
+    if kind in THINGS:
+        return str(line.get(f"{kind}_id") or "")
     if kind in {"review", "complaint", "drift"}:
         return event.message_id
     if kind == "coupon":

@@ -42,16 +42,21 @@ LOWER: Final = 50  # the priority of a rule that says nothing; below it a rule w
 Ripe = tuple[int, int, str, str, Instance | Rule | None]
 
 
-def wake(turn: Turn, until: int) -> None:
-    """Fire the customer's timers due at or before `until`, in due order, as of their due time."""
+def wake(turn: Turn, until: int) -> int:
+    """Fire the customer's timers due at or before `until`, in due order, as of their due time.
+
+    When the next one is due (ms), 0 for none.
+    """
     now = max(until, turn.moment.log_time)
     for one in turn.journey.open:
         if one.waits_for_slice and one.again <= now:
             one.again = one.due  # in the order of what is due
     for _ in range(FIRINGS_MAX):
         found = _ripest(turn)
-        if found is None or found[0] > until:
-            return
+        if found is None:
+            return 0
+        if found[0] > until:
+            return found[0]
         due, _, _, about, what = found
         if what is None:
             look(turn, due)
@@ -59,6 +64,7 @@ def wake(turn: Turn, until: int) -> None:
             _fire(turn, what, about, due)
         else:
             resume(turn, what)
+    return next_due(turn)
 
 
 def next_due(turn: Turn) -> int:

@@ -93,12 +93,14 @@ def marketing(consent: Consent, now: int) -> list[str] | None:
 
 def unsubscribed(consent: Consent, now: int) -> list[str]:
     """Channels closed: unsubscribed from, or bounced, and not agreed to again."""
+    if not consent.unsubscribed and not consent.bounced:
+        return []
     return sorted({*_still(consent, consent.unsubscribed), *bounced(consent, now)})
 
 
 def bounced(consent: Consent, now: int) -> list[str]:  # noqa: ARG001 - a reader's shape
     """Channels that bounced for good and that he did not agree to again."""
-    return sorted(_still(consent, consent.bounced))
+    return sorted(_still(consent, consent.bounced)) if consent.bounced else []
 
 
 def _still(consent: Consent, closed: dict[str, int]) -> list[str]:

@@ -139,7 +139,7 @@ def fold(contact: Contact, event: Event, emit: Emit) -> None:  # noqa: ARG001 - 
 
 
 def _take(contact: Contact, fields: Any, at: int) -> None:
-    if not isinstance(fields, dict):
+    if not isinstance(fields, dict) or _KIND_OF.keys().isdisjoint(fields):
         return
     for name, kind in _KIND_OF.items():
         token = fields.get(name)

@@ -83,6 +83,8 @@ def issue(coupons: Coupons, code: str, coupon: Coupon, emit: Emit) -> bool:
 
 def due(coupons: Coupons) -> int:
     """When the next of them changes by itself (ms), 0 for never."""
+    if not coupons.coupons:
+        return 0
     if len(coupons.coupons) > COUPONS_MAX:
         return 1
     return min((at for one in coupons.coupons.values() if (at := _due(one))), default=0)

@@ -35,11 +35,10 @@ class Feature:
     unit: str
     doc: str
     read: Callable[[Any, int], Any]
+    facet: str = field(init=False)  # that it is read from: the first part of the name
 
-    @property
-    def facet(self) -> str:
-        """The facet it is read from: the first part of the name."""
-        return self.name.partition(".")[0]
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "facet", self.name.partition(".")[0])
 
 
 @dataclass(frozen=True, kw_only=True)

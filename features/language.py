@@ -37,7 +37,7 @@ def _told(fields: Any) -> str:
     >>> _told({"locale": "zh-CN"}), _told({"language": "EN_us"}), _told({"lang": "汉语"})
     ('zh', 'en', '')
     """
-    for name in _NAMES if isinstance(fields, dict) else ():
+    for name in _NAMES if fields and isinstance(fields, dict) else ():
         value = fields.get(name)
         code = value.replace("_", "-").partition("-")[0].lower() if isinstance(value, str) else ""
         if code.isascii() and code.isalpha() and len(code) <= _LENGTH_MAX:

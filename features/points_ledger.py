@@ -145,6 +145,8 @@ def boosted(points: Points, at: int) -> Boost | None:
 
 def due(points: Points) -> int:
     """When the next lot is written off (ms), 0 for never."""
+    if not points.lots:
+        return 0
     return min((lot.expires_at + GRACE_MS for lot in points.lots if lot.expires_at), default=0)
 
 

@@ -72,10 +72,9 @@ def _new(buckets: dict[int, Counts], number: int, span: int) -> Counts:
 
 
 def _trim(buckets: dict[int, Counts], span: int) -> None:
-    if len(buckets) > 1:
-        oldest = max(buckets) - span
-        for old in [number for number in buckets if number < oldest]:
-            del buckets[old]
+    oldest = max(buckets, default=0) - span
+    while buckets and (first := min(buckets)) < oldest:
+        del buckets[first]
 
 
 def merge(mine: Windows, theirs: Windows) -> Windows:

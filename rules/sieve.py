@@ -9,7 +9,7 @@ one reading of it and a search. Must not live here: what a rule does.
 import ast
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from features import catalog
@@ -44,9 +44,15 @@ class Sieve:
         conditions = [_conditions(rule) for rule in rules]
         self._tests = tuple(tuple(one.test for one in asked) for asked in conditions)
         self._groups, self._others = _grouped(conditions)
+        self._asks = any(self._tests)
 
-    def rules(self, customer: Customer, event: Event, presets: Mapping[str, Any]) -> Iterator[Rule]:
+    def rules(self, customer: Customer, event: Event, presets: Mapping[str, Any]) -> Iterable[Rule]:
         """Those that it may concern; one whose condition fails is looked at, to say why."""
+        return self._concerned(customer, event, presets) if self._asks else self._rules
+
+    def _concerned(
+        self, customer: Customer, event: Event, presets: Mapping[str, Any]
+    ) -> Iterator[Rule]:
         at = event.at
         for number in self._asked(customer, at) if not presets else range(len(self._rules)):
             try:
