@@ -121,17 +121,19 @@ def stores(request: pytest.FixtureRequest) -> Iterator[tuple[RedisProcess, Embed
 async def stack(
     request: pytest.FixtureRequest, stores: tuple[RedisProcess, Embedded, Path]
 ) -> AsyncIterator[Stack]:
-    """The API alone, in this process; `@stack_with(maxmemory="24mb", outbox_mb=1)` changes it."""
+    """The API alone, in this process; `@stack_with(maxmemory="24mb", log="kafka")` changes it."""
     from api.checks import checks_of
     from api.preflight import any_port
     from api.server import serve
 
     redis, clickhouse, folder = stores
     (folder / "secret").write_text("0123456789abcdef")
-    given = {"shards": SHARDS, "rules": ROOT / "rules"} | _given(request)
+    given = {"shards": SHARDS, "rules": ROOT / "rules", "log": redis.url} | _given(request)
     given.pop("maxmemory", None)
+    if given["log"] == "kafka":
+        given["log"] = request.getfixturevalue("kafka_log_url")
     settings = Settings(
-        data=folder, secret=b"0123456789abcdef", log=redis.url, redis=redis.url,
+        data=folder, secret=b"0123456789abcdef", redis=redis.url,
         clickhouse=clickhouse.url, port=any_port(), **given,
     )  # fmt: skip
     serving = asyncio.ensure_future(serve(settings, make_checks=checks_of))

@@ -119,11 +119,12 @@ def free_port() -> int:
 
 
 class Broker:
-    """A running node; `bootstrap` is its address."""
+    """A running node; `bootstrap` is its address, `folder` holds its topics."""
 
     def __init__(self, folder: Path, port: int | None = None) -> None:
         port = port or free_port()
         self.bootstrap = f"127.0.0.1:{port}"
+        self.folder = folder
         self._port = port
         self._out = folder / "broker.log"
         self._classes = ":".join(str(jar) for jar in fetch())
