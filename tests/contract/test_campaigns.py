@@ -16,7 +16,7 @@ SHIPPED = {
     "ask-consent", "bad-review", "big-sale", "birthday", "browse-nudge", "cart-rescue",
     "coupon-expiring", "first-order-welcome", "leaves-high-value", "live-cart", "member-day",
     "points-expiring", "price-drop", "referral", "replenishment", "ship-delay", "tier-upgrade",
-    "second-order", "unpaid-order", "welcome", "win-back",
+    "second-order", "slipping-away", "unpaid-order", "welcome", "win-back",
 }  # fmt: skip
 
 
