@@ -1,6 +1,7 @@
-"""Bought: the 100 products he paid for last, in how many orders each, and what he gave back.
+"""Bought: 100 products he paid for, in how many orders each, and what he gave back.
 
-A product given back counts one order less; one that none is left of stays listed as returned.
+Of more, those stay that count most: by orders, each half as much after 90 days. A product given
+back counts one order less; one that none is left of stays listed as returned.
 """
 
 from typing import Final
@@ -9,10 +10,11 @@ import msgspec
 
 from features.events import Event
 from features.facet import Emit, Facet, Feature
-from features.fold import lines, newest, short
+from features.fold import DAY_MS, lines, newest, short
 from features.vocabulary import PAID
 
 PRODUCTS_MAX: Final = 100
+HALF_LIFE_MS: Final = 90 * DAY_MS
 
 
 class Bought(msgspec.Struct, array_like=True):
@@ -42,8 +44,13 @@ def fold(bought: Bought, event: Event, emit: Emit) -> None:  # noqa: ARG001 - a 
 def _trim(bought: Bought) -> None:
     products = bought.products
     if len(products) > PRODUCTS_MAX:
-        kept = newest(((name, last) for name, (_, last) in products.items()), PRODUCTS_MAX)
-        bought.products = {name: products[name] for name in reversed(kept)}
+        now = max(last for _, last in products.values())
+        weights = {
+            name: max(times, 1) * 0.5 ** ((now - last) / HALF_LIFE_MS)
+            for name, (times, last) in products.items()
+        }
+        kept = sorted(products, key=lambda name: (-weights[name], name))[:PRODUCTS_MAX]
+        bought.products = {name: products[name] for name in sorted(kept)}
 
 
 def merge(mine: Bought, theirs: Bought) -> Bought:
@@ -73,7 +80,7 @@ FACET: Final = Facet(
     name="bought",
     version=1,
     state=Bought,
-    doc="The 100 products he paid for last, in how many orders each, and what he gave back.",
+    doc="100 products he paid for, in how many orders each, and what he gave back.",
     events=PAID | {"Order Refunded"},
     fold=fold,
     merge=merge,

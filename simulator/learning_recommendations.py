@@ -31,7 +31,7 @@ from simulator.learning_section import Chart, Curve, Section, data_file
 
 ORDERS: Final = "online_retail_orders.csv.gz"
 ZONE: Final = ZoneInfo("Europe/London")
-MONTHS: Final = (8, 9, 10, 11)  # cut days: the first of these; settings were chosen at 6
+MONTHS: Final = (8, 9, 10, 11)  # cut days: the first of these; settings were chosen at 6 and 7
 LIST: Final = 20
 WITHIN_MS: Final = 30 * DAY_MS
 OURS: Final = "ours, streaming"
@@ -42,10 +42,10 @@ PROTOCOL: Final = (
     "it is held against all products of the first such order. Hit: at least one of them is on the "
     "list; recall: the share of them that is. `any`: what he bought before may be on the list; "
     "`new`: only products that are new to him count, customers who bought nothing new are left "
-    "out, and the lists leave out what he bought (ours knows his last 100 products, the baselines "
+    "out, and the lists leave out what he bought (ours knows 100 of his products, the baselines "
     "all). Means over all customers of the four days. Ours has learned only by streaming up to the "
-    "day; its settings were chosen at the first of June. Item-kNN: cosines over all customers' "
-    "whole history, made anew at each day."
+    "day; its settings were chosen at the first of June and July. Item-kNN: cosines over all "
+    "customers' whole history, made anew at each day."
 )
 
 

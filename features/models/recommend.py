@@ -6,9 +6,10 @@ which kind a rule or a call asks for (engine/recommending.py).
 A product's worth to a customer is what his own tastes lead to, plus what he buys anyway:
 
     spread = sum over his tastes i: taste[i] * near[i][product]
-    again  = orders he bought it in * 0.5 ** (days / 90) * rebuy[product]
-    worth  = (again + spread / the mean of the 20 highest spreads) * (1 - returned[product])
+    again  = orders he bought it in * 0.5 ** (days / 120) * rebuy[product]
+    worth  = (again + spread + 0.4 * popular[product]) * (1 - returned[product])
 
+Spread and popular (orders lately) are each over the mean of their 20 highest.
 `near` is co-occurrence over the roots of both products' totals, so that what everybody buys is not
 near to everything, times how much more it is bought lately (see the learner). `rebuy` is 1.5 times
 how often those who have a product buy it again, over the shop's mean. A product that is hardly ever
@@ -31,12 +32,13 @@ MODEL: Final = "recommend"
 Bought = Literal["learned", "never", "always"]  # whether who has a product is shown it
 REBUY_MIN: Final = 0.02  # of later orders: what is bought again less often is not shown to owners
 TASTE_HALF_LIFE_MS: Final = 60 * DAY_MS
-AGAIN_HALF_LIFE_MS: Final = 90 * DAY_MS
+AGAIN_HALF_LIFE_MS: Final = 120 * DAY_MS
 LOOK_HALF_LIFE_MS: Final = 12 * HOUR_MS
 LOOKED: Final = 1.0
 WISHED: Final = 2.0
 ADDED: Final = 3.0
 TOP: Final = 20
+POPULAR: Final = 0.4
 NEW_EVERY: Final = 10  # of so many places one is kept for a new product of what he likes
 CATEGORY_SHARE: Final = 0.5  # of the places, at most so many go to one category
 
@@ -97,6 +99,7 @@ class Scorer:
         many = len(self.names)
         self.categories: list[str] = _texts(weights, "categories", many)
         self.brands: list[str] = _texts(weights, "brands", many)
+        self._popular = POPULAR * _numbers(weights["popular"], many)
         self._rebuy = _numbers(weights["rebuy"], many)
         self._returned = _numbers(weights["returned"], many)
         self._again_rate = _numbers(weights["again_rate"], many)
@@ -198,7 +201,7 @@ class Scorer:
         places = ((self.index.get(name), weight) for name, weight in his.seeds.items())
         total = self._near.spread([(at, weight) for at, weight in places if at is not None])
         if (top := min(TOP, len(total))) and (highest := np.partition(total, -top)[-top:].mean()):
-            total /= highest
+            total = total / highest + self._popular
         for name, weight in his.again.items():
             if (at := self.index.get(name)) is not None:
                 total[at] += weight * self._rebuy[at]

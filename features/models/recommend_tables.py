@@ -4,6 +4,8 @@ Must live here: the tables, each product's own numbers, what Scorer reads. Must 
 (recommend_learner.py), choosing (recommend.py).
 """
 
+import heapq
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -12,7 +14,7 @@ import msgspec
 from features.fold import DAY_MS
 from features.models.heavy import Decay, Heavy
 from features.models.neighbours import Neighbours
-from features.models.recommend import MODEL, pack
+from features.models.recommend import MODEL, TOP, pack
 
 PUBLISHED_NEAR: Final = 50
 PUBLISHED_FEW: Final = 16  # of each of `together` and `alike`
@@ -86,6 +88,8 @@ class Tables:
         unit = FLOOR * slow
         heat = [(item.fast / fast + 1.0) / (item.slow / slow + 5.0) for item in items]
         middle = sorted(heat)[len(heat) // 2]
+        top = heapq.nlargest(TOP, (item.fast for item in items))
+        most = math.fsum(top) / len(top) or 1.0
         trend = {
             item.name: (one / middle) ** TREND_POWER for item, one in zip(items, heat, strict=True)
         }
@@ -103,6 +107,7 @@ class Tables:
             "names": [item.name for item in items],
             "categories": _words([item.category for item in items]),
             "brands": _words([item.brand for item in items]),
+            "popular": pack([item.fast / most for item in items], "<f4"),
             "rebuy": pack([self.rebuy(item) for item in items], "<f4"),
             "again_rate": pack([self.rate(item) if self.again else 0.0 for item in items], "<f4"),
             "returned": pack(
