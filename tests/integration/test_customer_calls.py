@@ -8,6 +8,9 @@ import pytest
 from redis import Redis
 
 from api.rules_in_force import WANTED, keep
+from engine.versions import digest_of
+from features.models.purchase import INPUTS, MODEL
+from features.models.snapshot import pack
 from rules.load import book_from_sources
 
 BANNER = """
@@ -240,6 +243,21 @@ async def one_checkout_of_fifty_gets_the_coupon(shop):
     assert (await send(shop, "/v1/coupons/reserve", tries[0], "web")).status_code == 403
 
 
+def learned(store, secret):
+    """A version of the models, as the learner publishes it."""
+    weights = {
+        "model": MODEL, "intercept": -1.0, "weights": dict.fromkeys(INPUTS, 0.1),
+        "means": dict.fromkeys(INPUTS, 0.0), "variances": dict.fromkeys(INPUTS, 1.0),
+    }  # fmt: skip
+    part = pack({"model": MODEL, "weights": weights}, secret)
+    named = {"scorers": {MODEL: digest_of(part)}, "learners": {}, "cursors": {}}
+    manifest = pack(named, secret)
+    for body in (part, manifest):
+        store.set(f"laike:model:{digest_of(body)}", body)
+    store.set("laike:model:wanted", digest_of(manifest))
+    return digest_of(manifest)
+
+
 async def points_profile_and_consent(shop):
     await track(shop, "u1", "Points Earned", points=100)
 
@@ -276,6 +294,16 @@ async def points_profile_and_consent(shop):
         assert profile["log_offset"] >= taken["log_offset"]
         assert profile["features"]["consent.marketing"] == ["sms"]
         assert profile["features"]["points.balance"] == 40
+        assert (profile["scores"], profile["model_version"]) == ({}, "")
+        with Redis.from_url(shop.settings.redis) as store:
+            version = learned(store, shop.settings.secret)
+
+        async def scored():
+            found = await shown()
+            return found and found["model_version"] == version and found["scores"]
+
+        scores = await eventually(scored)
+        assert 0 < scores["purchase.chance_24h"] < 1
         denied = await http.get("/v1/customers/u1/points", headers=bearer)
         assert denied.status_code == 403
         assert (await http.get("/v1/customers/u1/points")).status_code == 401
