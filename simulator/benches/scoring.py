@@ -40,6 +40,7 @@ from simulator.benches.parts import SECRET, four_rules, made_up
 EVENTS: Final = 24_000
 CHUNK: Final = 400
 WARM_UP: Final = 0.25  # of the chunks: customers are new, caches empty
+LOADED_BY: Final = 100  # examples
 SCORED: Final = 300  # customers of whom each score is asked
 
 _entry = msgspec.json.Decoder(dict[str, Any])
@@ -161,7 +162,9 @@ def _learned(examples: list[dict[str, Any]]) -> tuple[dict[str, Learner], dict[s
         mine[example["model"]].append(example)
     rates, seconds = {}, 0.0
     for name, own in sorted(mine.items()):
-        LEARNERS[name]().learn(own[0])  # what loads at first is no learning
+        first = LEARNERS[name]()
+        for example in own[:LOADED_BY]:  # what loads at first is no learning
+            first.learn(example)
         began = time.process_time()
         for example in own:
             learners[name].learn(example)
