@@ -37,6 +37,7 @@ from engine.settings import Settings
 from sinks.clickhouse import connect
 
 DRAIN_SECONDS = 10
+OPEN_LOOK_SECONDS = 0.02  # until the door is open: what is beside it takes a second to load
 CONNECTIONS_MAX = 4096
 BACKLOG = 2048
 STORE_SECONDS_MAX = 5.0  # for the calls of people and programs, not the senders'
@@ -151,8 +152,10 @@ async def run(app: FastAPI, host: str, port: int, background: Sequence[Backgroun
     loop = asyncio.get_running_loop()
     for sign in STOP_SIGNALS:
         loop.add_signal_handler(sign, server.handle_exit, sign, None)
-    beside = [asyncio.ensure_future(start()) for start in background]
     door = asyncio.ensure_future(server.serve([listening]))
+    while not (server.started or door.done()):  # noqa: ASYNC110 - uvicorn sets no more than a flag
+        await asyncio.sleep(OPEN_LOOK_SECONDS)
+    beside = [asyncio.ensure_future(start()) for start in background]
     try:
         await asyncio.wait([door, *beside], return_when=asyncio.FIRST_COMPLETED)
         server.should_exit = True
