@@ -79,7 +79,7 @@ async def test_a_cart_is_rescued_at_the_time_the_rule_says():
     # The first add was under 200: the second opens the instance, 30 minutes after it.
     assert timeline(world) == [(50, "notify:cart_waiting"), (1490, "coupon:SAVE")]
     coupon = world.decisions()[1]["actions"][0]
-    assert len(coupon["code"]) == 13
+    assert len(coupon["code"]) == 16
     assert coupon["expires_at"] == world.decisions()[1]["at"] + 48 * HOUR
 
 
