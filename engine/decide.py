@@ -19,7 +19,7 @@ from typing import Any, Final
 from engine import baskets, complaints, entities, risking, said
 from engine.effects import Effects, Letter, Moment
 from engine.erasure import ERASED, ERASURE, erase, receive_erasure
-from engine.examples import deadline, expire, observe
+from engine.examples import expire, observe
 from engine.gifts import GIFT, receive_gift
 from engine.holdings import LAPSING, holdings_due, lapse, redeemed_by
 from engine.identity import forwarded, link, receive_claim, receive_state
@@ -29,6 +29,7 @@ from engine.journey import listen
 from engine.membership import meet
 from engine.profiles import TELLING, tell_profile
 from engine.redeeming import OURS, answer
+from engine.returns import look, next_look
 from engine.rewards import expire as reward_none
 from engine.rewards import heard, next_deadline
 from engine.slices import LEDGERS, SLICE, receive_slice, settle
@@ -60,6 +61,8 @@ def decide(customer: Customer, event: Event, moment: Moment, effects: Effects) -
     mine = memory(customer)
     if 0 < mine.journey.alarm <= moment.log_time:
         wake_up(customer, moment, effects)
+    elif 0 < mine.example.deadline <= moment.log_time:
+        expire(customer, moment.log_time, effects)
     if moved_to := mine.identity.moved_to:
         if event.at <= mine.identity.erased_at and event.name != ERASURE:
             return ERASED
@@ -151,9 +154,10 @@ def wake_up(customer: Customer, moment: Moment, effects: Effects) -> None:
     turn = Turn(customer, moment, effects)
     timers = wake(turn, moment.log_time)
     expire(customer, moment.log_time, effects)
+    look(customer, moment.log_time, effects)
     reward_none(customer, moment.log_time, effects)
     holdings = lapse(customer, moment, effects)
-    turn.journey.alarm = _first(timers, deadline(customer), holdings, next_deadline(customer))
+    turn.journey.alarm = _earliest(customer, timers, holdings)
 
 
 def receive(
@@ -193,10 +197,10 @@ def receive(
 def next_alarm(customer: Customer, moment: Moment) -> int:
     """When the customer's earliest timer is due (ms), 0 for none."""
     timers = next_due(Turn(customer, moment, Effects()))
-    holdings = holdings_due(customer)
-    return _first(timers, deadline(customer), holdings, next_deadline(customer))
+    return _earliest(customer, timers, holdings_due(customer), memory(customer).example.deadline)
 
 
-def _first(*times: int) -> int:
-    """The earliest (ms), where 0 is never."""
+def _earliest(customer: Customer, *known: int) -> int:
+    """The first of these and of what is watched for the models (ms), where 0 is never."""
+    times = (*known, next_look(memory(customer).returning), next_deadline(customer))
     return min([due for due in times if due], default=0)

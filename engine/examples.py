@@ -40,22 +40,14 @@ def observe(
     scorer = moment.models.get(MODEL)
     example.score = scorer.score(inputs) if scorer else 0.0
     example.version = moment.model[:VERSION_DIGITS]
-    write(customer).journey.arm(example.deadline)
+    customer.dirty = True
 
 
 def expire(customer: Customer, until: int, effects: Effects) -> None:
-    """Close what has its deadline at or before `until` (ms): without a purchase, the 24 hours."""
+    """Close the example whose deadline is at or before `until` (ms): nothing was bought."""
     example = memory(customer).example
-    if example.opened and example.deadline <= until:
+    if 0 < example.deadline <= until:
         _close(customer, example, 0, effects)
-    returns.look(customer, until, effects)
-
-
-def deadline(customer: Customer) -> int:
-    """When an open example closes by itself or another is opened (ms), 0 for never."""
-    mine = memory(customer)
-    first, other = mine.example.deadline, returns.next_look(mine.returning)
-    return min(first, other) if first and other else first or other
 
 
 def _inputs(data: bytes) -> list[float]:

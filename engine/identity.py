@@ -130,8 +130,6 @@ def _unite(customer: Customer, body: dict[str, Any], moment: Moment, effects: Ef
     unite(Turn(customer, moment, effects), left.journey)
     if not mine.example.opened:
         mine.example = left.example
-    if mine.example.deadline:
-        mine.journey.arm(mine.example.deadline)
     united(customer, effects)
     membership.unite(customer, left.journey, body["at"], moment, effects)
     for alias in aliases:

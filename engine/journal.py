@@ -182,6 +182,12 @@ class Memory(msgspec.Struct, array_like=True):
     example: Example = msgspec.field(default_factory=Example)
     returning: Returning = msgspec.field(default_factory=Returning)
 
+    @property
+    def alarm(self) -> int:
+        """When he is to be woken (ms), 0 for never: his timers, or his open example's deadline."""
+        timers, example = self.journey.alarm, self.example.deadline
+        return min(timers, example) if timers and example else timers or example
+
 
 def memory(customer: Customer) -> Memory:
     """The engine's memory of a customer, for reading."""

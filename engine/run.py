@@ -157,7 +157,7 @@ class Run:
         due = [
             (alarm, cid)
             for cid, customer in self.customers.items()
-            if 0 < (alarm := memory(customer).journey.alarm) <= until
+            if 0 < (alarm := memory(customer).alarm) <= until
         ]
         for _, cid in sorted(due):
             customer = self.customers[cid]

@@ -36,7 +36,9 @@ NAMES: Final = {
     "limited": "offers' limits", "capped": "caps", "_holdout": "holdout", "_shadow": "shadow",
     "quieted": "quiet hours",
 }  # fmt: skip
-SILENT: Final = frozenset({"enter_limit", "_condition", "digested"})  # no gate; told clause by clause
+SILENT: Final = frozenset(
+    {"enter_limit", "_condition", "digested"}
+)  # no gate; told clause by clause
 _NO_ACT: Final = Act(())
 
 

@@ -158,10 +158,10 @@ class _Shard(Shard):
         """Have the customer at hand, on his alarm's time and in the index."""
         mine = memory(customer)
         journey = mine.journey
-        if journey.alarm != journey.scheduled:
-            journey.scheduled = self._alarms[cid] = journey.alarm
-            if journey.alarm:
-                heappush(self._heap, (journey.alarm, cid))
+        if (alarm := mine.alarm) != journey.scheduled:
+            journey.scheduled = self._alarms[cid] = alarm
+            if alarm:
+                heappush(self._heap, (alarm, cid))
         gone = mine.identity.erased_at > 0 and is_gone(customer)
         under = [] if gone else listing(customer, self._book)
         if journey.listed != under:

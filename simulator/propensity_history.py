@@ -89,7 +89,7 @@ def stream(cid: str, events: list[Event], cuts: Sequence[int], found: Replayed) 
             event = events[number]
             decide(customer, event, Moment(settings, BOOK, event.at, number), effects)
             number += 1
-        if 0 < memory(customer).journey.alarm <= cut:
+        if 0 < memory(customer).alarm <= cut:
             wake_up(customer, Moment(settings, BOOK, cut, number), effects)
         inputs = vector(customer, cut)
         if cut in found.buyers and inputs:
