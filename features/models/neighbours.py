@@ -114,8 +114,9 @@ class Neighbours:
         found = cls(*bounds)
         for name, others, weights in state["rows"]:
             found.rows[names[name]] = _pairs(others, weights, names)
-        found.out = _pairs(*state["out"], names)
-        found.into = _pairs(*state["into"], names)
+        (out, out_weights), (into, into_weights) = state["out"], state["into"]
+        found.out = _pairs(out, out_weights, names)
+        found.into = _pairs(into, into_weights, names)
         return found
 
 

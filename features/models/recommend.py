@@ -224,7 +224,7 @@ class Scorer:
     ) -> list[str]:
         """The best, but no more of one category than its share while there are others."""
         most = max(1, math.ceil(many * CATEGORY_SHARE)) if diverse and many > 2 else many
-        found, over, count = [], [], dict[str, int]()
+        found, over, count = list[str](), list[str](), dict[str, int]()
         for name in best:
             if len(found) == many:
                 break

@@ -13,6 +13,7 @@ from features.customer import Customer
 from features.events import parse
 from rules.load import load_book
 from rules.reads import templates_named, told
+from rules.subjects import ALL_FIELDS
 from tests.memory_engine import MemoryEngine
 
 BOOK = load_book(RULES)
@@ -86,8 +87,9 @@ def test_every_shipped_text_can_be_made_and_reads_well(place):
 
 
 def _sample(name: str):
-    """A value of the name's kind; what a rule gives by `with`, or a subject's field, is a number."""
-    kind = catalog.FEATURES[name].type if name in catalog.FEATURES else "number"
+    """A value of the name's kind; what a rule gives by `with` is a number."""
+    known = catalog.FEATURES.get(name)
+    kind = known.type if known else getattr(ALL_FIELDS.get(name), "kind", "number")
     return {"text": "gold", "list": ["p1"], "flag": True}.get(kind, 3)
 
 
