@@ -3,8 +3,8 @@
     python -m simulator.benches.measured engine|plain LOG EVENTS
 
 Must live here: the two contestants, each a Faust app on the same log. `engine` is the worker as it
-runs; `plain` is a Faust agent as its manual has it, that only decodes JSON. Both are timed between
-a tenth of the events and the last, from inside.
+runs; `plain` is a Faust agent as its manual has it, that only decodes JSON. Both are timed from inside,
+from a tenth of the events to nine tenths: at either end as much is begun and not yet counted.
 """
 
 import asyncio
@@ -35,17 +35,19 @@ class Clock:
         self.begun = 0.0
         self.cpu = 0.0
         self.first = 0
+        self.found: dict[str, float] = {}
 
     def saw(self, number: int) -> None:
         """Note that so many more are done."""
         self.count += number
         if not self.begun and self.count >= self.events // 10:
             self.begun, self.cpu, self.first = time.monotonic(), time.process_time(), self.count
-        elif self.count >= self.events:
-            seconds = time.monotonic() - self.begun
+        elif not self.found and self.count >= self.events * 9 // 10:
+            seconds, cpu = time.monotonic() - self.begun, time.process_time() - self.cpu
             done = self.count - self.first
-            cpu = time.process_time() - self.cpu
-            print(json.dumps({"rate": done / seconds, "cpu_us": cpu / done * 1e6}), flush=True)
+            self.found = {"rate": done / seconds, "cpu_us": cpu / done * 1e6}
+        if self.count >= self.events:
+            print(json.dumps(self.found), flush=True)
             self.events = 10**12
             os.kill(os.getpid(), signal.SIGTERM)
 

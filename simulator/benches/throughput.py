@@ -10,13 +10,14 @@ from rich.console import Console
 
 from simulator.benches.parts import fill, last_line, made_up, median, place, program
 
-EVENTS = 60_000
+EVENTS = 120_000
+CUSTOMERS = 8_000
 ROUNDS = 3
 
 
 def measure(console: Console) -> dict[str, Any]:
     """Events a second of both, and the median of the pairs' ratios, on both event loops."""
-    records = made_up(EVENTS)
+    records = made_up(EVENTS, CUSTOMERS)
     rates: dict[str, list[float]] = {}
     for number in range(ROUNDS):
         for kind in ("plain", "engine", "plain_uvloop", "engine_uvloop"):
