@@ -3,7 +3,7 @@
     python -m simulator.benches.measured engine|plain LOG EVENTS
 
 Must live here: the two contestants, each a Faust app on the same log. `engine` is the worker as it
-runs; `plain` is a Faust agent as its manual has it, that only decodes JSON. Both are timed from inside,
+runs; `plain` is a Faust agent as its manual has it, that only decodes JSON. Both are timed inside
 from a tenth of the events to nine tenths: at either end as much is begun and not yet counted.
 """
 
