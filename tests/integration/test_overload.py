@@ -132,10 +132,13 @@ async def test_at_the_outboxes_bound_commits_pause_the_door_says_later_and_nothi
                 assert "outboxes hold" in refused.json()["message"]
             paused = functools.partial(client.hget, "laike:measures", "commits_paused_total")
             await until(lambda: float(paused() or 0) >= 2, 30)
-            still = (await stack.status()).next_offsets
-            await asyncio.sleep(1.5)
-            now = await stack.status()
-            assert now.next_offsets == still
+            still, now = [-1], await stack.status()  # batches that were begun end first
+            deadline = time.monotonic() + 30
+            while now.next_offsets != still:
+                assert time.monotonic() < deadline
+                still = now.next_offsets
+                await asyncio.sleep(1.5)
+                now = await stack.status()
             assert now.lag > 0  # ticks at least: the world goes on
             assert (await stack.http.get("/healthz")).json()["status"] == "ok"
             async with stack.relay():

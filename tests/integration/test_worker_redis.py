@@ -43,15 +43,16 @@ async def test_killed_again_and_again_nothing_is_lost_or_counted_twice(
 ) -> None:
     with redis_empty.client() as client:
         for n in range(2):
-            await log.append(items(n * 8000, n * 8000 + 8000))
+            await log.append(items(n * 20_000, n * 20_000 + 20_000))
             worker = start_worker(COUNTING_SECONDS="0.05")
-            await until(lambda n=n: len(seen(client)) > n * 8000 + 1000)
+            await until(lambda n=n: len(seen(client)) > n * 20_000 + 1000)
             worker.kill()
             worker.wait()
         worker = start_worker()
-        await until(lambda: len(seen(client)) == 16_000)
+        await until(lambda: client.exists("laike:worker:0"))
+        await until(lambda: len(seen(client)) == 40_000)
         assert end(worker)[0] == 0
-        assert seen(client) == once_each(16_000)
+        assert seen(client) == once_each(40_000)
 
 
 async def test_two_workers_split_the_shards(
