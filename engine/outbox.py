@@ -20,7 +20,7 @@ def letters(
     `tick`: the record has further commits, so the numbering goes on in the next one.
     """
     sent = []
-    offset, number = -1, 0
+    offset, number = -1, state.tick_letters  # a commit of the tick may send none
     for letter in effects.letters:
         if letter.offset != offset:
             offset, number = letter.offset, state.tick_letters
