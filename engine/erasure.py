@@ -6,7 +6,8 @@ and bytes. Must not: IO; what lies outside the state is sinks/erase.py's to eras
 A tombstone is a blob under a hash of the id, salted with the installation's secret: it says when he
 was erased and how often, and no more. Who is erased and unknown since has no other blob. What is
 stamped up to the erasure is dropped for ever after; a customer who returns begins anew, under a
-birth id of that number.
+birth id of that number. What an id heard is forgotten with it: of an id that had merged, a message
+stamped after the erasure that it sent on before is a new one when it comes again.
 """
 
 import hashlib

@@ -49,8 +49,12 @@ def accounts(history: History, chains: Chains) -> tuple[int, int, list[str]]:
 
 
 def _messages(history: History, erased: Erased) -> tuple[int, int]:
-    """How many messages must be processed, and how many may be."""
-    must, may = set[str](), set[str]()
+    """How many messages must be processed, and how many may be.
+
+    An id of those who merge that was erased forgot what it heard: a message stamped later, which it
+    sent on before, is a new one to it when it is told again.
+    """
+    must, may, again = set[str](), set[str](), 0
     for shard, log in enumerate(history.logs):
         for record in log:
             if not _is_event(record) or record.value in history.bad:
@@ -58,9 +62,10 @@ def _messages(history: History, erased: Erased) -> tuple[int, int]:
             goes = erased.must_go(history, shard, record)
             if goes is False:
                 must.add(_message(record))
-            elif goes is None and json.loads(record.value)["event"] != ASKED:
+            elif goes is None and (event := json.loads(record.value))["event"] != ASKED:
+                again += _message(record) in may and event["timestamp"] > erased.since
                 may.add(_message(record))
-    return len(must), len(must | may)
+    return len(must), len(must | may) + again
 
 
 def _fates(history: History, chains: Chains) -> Iterator[str]:

@@ -32,6 +32,7 @@ class Erased:
     must: set[tuple[int, int]] = field(default_factory=set)
     gone: frozenset[str] = frozenset()  # plain people of whom nothing is known at the end
     others: bool = False  # whether anybody who merges was erased
+    since: int = 0  # when the first of those who merge was, 0 for never (ms)
     times: dict[str, int] = field(default_factory=dict)  # how often a plain one was
 
     @classmethod
@@ -48,7 +49,9 @@ class Erased:
                     continue
                 event = json.loads(record.value)
                 if cid not in history.plain:
-                    found.others = found.others or event["event"] == ASKED
+                    if event["event"] == ASKED:
+                        found.others = True
+                        found.since = min(found.since or now, now)
                 elif event["timestamp"] <= at.get(cid, 0) or event["event"] == ASKED:
                     found.must.add((shard, record.offset))
                     if event["timestamp"] > at.get(cid, 0):
