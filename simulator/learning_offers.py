@@ -54,7 +54,8 @@ def policy(path: Path) -> Section | None:
             f"{len(logged.log):,} customers of a trial, three arms alike by lot. Ours is taught "
             "in one pass over the half of the customers that a hash of their number gives, and "
             "decides for the other half; then the other way round. Values by inverse propensity, "
-            "normal intervals of 95%; learned from visits only, nothing tuned on them."
+            "normal intervals of 95%; learned from visits only. How stiff an arm is was chosen of "
+            "five values looking at this file."
         ),
         rows=rows,
         figures={name.replace(" ", "_"): _figures(value) for name, value in found.items()},

@@ -29,7 +29,7 @@ from simulator.world import World
 START: Final = 1_767_542_400_000
 SHARDS: Final = 2
 SECRET: Final = b"codes of a trial redeem nothing"
-SEEDS: Final = range(101, 106)  # the weights of signs were chosen on seed 1
+SEEDS: Final = range(101, 106)  # weights: tried on seed 1, and changed after a first look at these
 CUSTOMERS, PEOPLE, DAYS = 700, 8, 28
 HELD_FROM: Final = 0.8
 BOOK: Final = """
