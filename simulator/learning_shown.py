@@ -62,16 +62,30 @@ def is_number(rows: Rows, key: str) -> bool:
 
 
 def _tables(section: Section, width: int) -> Iterator[Table]:
-    """One, or as many as it takes for columns side by side, the first one in each of them."""
-    name, *others = keys(section.rows)
-    wide = {key: _width(section.rows, key) for key in (name, *others)}
+    """One, or as many as it takes for columns side by side, each with those that name its rows."""
+    names = _names(section.rows)
+    others = keys(section.rows)[len(names) :]
+    wide = {key: _width(section.rows, key) for key in (*names, *others)}
     while others:
         here: list[str] = []
-        left = width - wide[name] - 1
+        left = width - sum(wide[name] for name in names) - 1
         while others and (not here or wide[others[0]] <= left):
             left -= wide[others[0]]
             here.append(others.pop(0))
-        yield _table(section.rows, [name, *here])
+        yield _table(section.rows, [*names, *here])
+
+
+def _names(rows: Rows) -> list[str]:
+    """The first columns, as few as tell all rows apart; the first one if none of them do.
+
+    >>> _names([{"day": 1, "by": "us", "error": 3}, {"day": 1, "by": "him", "error": 3}])
+    ['day', 'by']
+    """
+    for many in range(1, len(keys(rows))):
+        names = keys(rows)[:many]
+        if len({tuple(told(row.get(name)) for name in names) for row in rows}) == len(rows):
+            return names
+    return keys(rows)[:1]
 
 
 def _width(rows: Rows, key: str) -> int:
