@@ -145,7 +145,7 @@ def _deaf() -> Iterator[None]:
         return 0
 
     silenced: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
-        (decide, "observe", nothing), (decide, "expire", nothing), (decide, "deadline", never),
+        (decide, "observe", nothing), (decide, "expire", nothing), (decide, "next_look", never),
         (baskets, "observe", nothing), (said, "teach", nothing), (risking, "ordered", nothing),
     )  # fmt: skip
     with ExitStack() as held:
