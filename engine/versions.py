@@ -99,6 +99,10 @@ class Scorers:
         self._made.move_to_end(key)
         return self._made[key]
 
+    def forget(self) -> None:
+        """As in a process that has just begun: what is asked for is fetched again."""
+        self._made.clear()
+
     def _keep(self, key: tuple[str, str, bytes], made: Any) -> None:
         self._made[key] = made
         while len(self._made) > SCORERS_MAX:

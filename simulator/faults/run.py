@@ -16,6 +16,7 @@ import orjson
 from engine import batches, pipeline
 from engine.pools import imports
 from engine.records import RULES, Append
+from engine.versions import MADE
 from simulator.faults.auditor import audit
 from simulator.faults.auditor.chain import Chains
 from simulator.faults.book import POOL, bodies
@@ -60,6 +61,7 @@ class Outcome:
 def simulate(seed: int, allowed: Allowed | None = None, mutation: str = "") -> Outcome:
     """Run one seed to its end and judge it; `mutation` breaks the engine on purpose."""
     broken = MUTATIONS[mutation] if mutation else Mutation()
+    MADE.forget()  # a world begins like a process: what an earlier seed fetched is fetched again
     with _quiet(), broken.applied():
         one = _Run(seed, allowed or Allowed(), broken)
         try:
