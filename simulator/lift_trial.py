@@ -1,14 +1,13 @@
 """One seed's made-up shop lived three times under one rule: as it is, all treated, all held out.
 
-Must live here: the three lives on common random numbers, and the truth they tell. Must not: the
-estimate (ClickHouse's view gives it), many seeds. A person's answers to a message are a function of
-the seed and the decision, so the lives differ by the rule's effect and nothing else.
+Must live here: the three lives on common random numbers, and the truth they tell. Must not: a
+life's steps (trial_life.py), the estimate (ClickHouse's view gives it), many seeds. The lives
+differ by the rule's effect and nothing else.
 """
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,17 +15,12 @@ from engine.effects import Effects
 from engine.records import Append
 from rules.book import Book
 from rules.load import load_book
-from simulator.backtest_engine import Engine
-from simulator.doors import to_record
-from simulator.habits import DAY, MINUTE
+from simulator.habits import DAY
+from simulator.trial_life import START, lived, nature
 from simulator.world import World
 from sinks.rows import Committed, Rows, rows_of
 
 RULES: Final = Path(__file__).parents[1] / "rules"
-START: Final = 1_767_542_400_000  # 2026-01-05 00:00 in the shop's zone
-STEP: Final = 30 * MINUTE
-SHARDS: Final = 2
-SECRET: Final = b"codes of a trial redeem nothing"
 TABLES: Final = ("decisions", "order_facts", "identities")
 
 
@@ -104,15 +98,9 @@ def trial(seed: int, design: Design) -> Trial:
     world = World(seed, design.customers, START)
     book = load_book(RULES)
     heard = _book(book, design.rule, 0.0)
-    items = [item for day in range(design.days) for item in _day(world, day)]
-    nature = [
-        to_record(item, SHARDS, "trial", design.until)
-        for item in items
-        if _matters(heard, str(item.get("event", "")))
-    ]
-    nature.sort(key=lambda append: append.hint)
+    happens = nature(world, design.days, lambda name: _matters(heard, name))
     seen, treated, held = (
-        _Life(asyncio.run(_live(world, nature, _book(book, design.rule, share), design.until)))
+        _Life(asyncio.run(_live(world, happens, _book(book, design.rule, share), design.until)))
         for share in (design.holdout, 0.0, 1.0)
     )
     last = design.counted - design.window * DAY
@@ -122,15 +110,11 @@ def trial(seed: int, design: Design) -> Trial:
     return Trial(
         seed=seed,
         rows={table: seen.rows.get(table, []) for table in TABLES},
-        events=len(nature),
+        events=len(happens),
         entered=len(entries),
         lift=(len(with_it) - len(without)) / many,
         revenue=(sum(with_it.values()) - sum(without.values())) / many,
     )
-
-
-def _day(world: World, day: int) -> list[dict[str, Any]]:
-    return world.step(START + day * DAY, START + (day + 1) * DAY)
 
 
 def _matters(book: Book, name: str) -> bool:
@@ -144,34 +128,15 @@ def _book(book: Book, name: str, share: float) -> Book:
     return Book.of({name: rule}, book.shop, book.offers, book.sources, {}, book.templates)
 
 
-async def _live(world: World, nature: Sequence[Append], book: Book, until: int) -> Rows:
+async def _live(world: World, happens: Sequence[Append], book: Book, until: int) -> Rows:
     """Let an engine decide all of it, the people answering; the rows it writes."""
     rows: Rows = {}
-    told: list[dict[str, Any]] = []
 
-    def took(effects: Effects) -> None:
-        told.extend(effects.decisions)
+    def took(effects: Effects) -> list[dict[str, Any]]:
         entry = Committed(0, 0, 0, decisions=effects.decisions, facts=effects.facts)
         for table, found in rows_of(0, entry).items():
             rows.setdefault(table, []).extend(found)
+        return effects.decisions
 
-    engine = Engine(book, SHARDS, SECRET, took, [{} for _ in range(SHARDS)])
-    await engine.begin(START)
-    answers: list[tuple[int, int, Append]] = []
-    position = count = 0
-    for end in range(START + STEP, until + 1, STEP):
-        now: list[Append] = []
-        while position < len(nature) and nature[position].hint < end:
-            now.append(nature[position])
-            position += 1
-        while answers and answers[0][0] < end:
-            now.append(heappop(answers)[2])
-        now.sort(key=lambda append: append.hint)
-        await engine.step(end, now)
-        for row in told:
-            for happening in world.answers({**row, "at": max(int(row["at"]), end)}):
-                count += 1
-                record = to_record(happening.item, SHARDS, "trial", until)
-                heappush(answers, (happening.at, count, record))
-        told.clear()
+    await lived(book, world, happens, until, took)
     return rows

@@ -1,32 +1,25 @@
 """A made-up shop lived whole under a bandit, and under each of its arms for everybody.
 
-Must live here: the lives, with the real engine, learner and scorer in them. Must not: the report
-(learning_offers.py), many seeds of decisions alone (offers_trial.py). The lives share their people,
-whose answers are a function of the seed and the decision's id, the same whatever is drawn; so they
-differ by what was offered and nothing else.
+Must live here: the lives, with the real learner and scorer in them. Must not: the report
+(learning_offers.py), many seeds of decisions alone (offers_trial.py), a life's steps
+(trial_life.py). The lives share their people, so they differ by what was offered and nothing else.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
 from typing import Any, Final
 
 from engine.effects import Effects
-from engine.records import Append
 from features.models.bandit import MODEL, Scorer
 from features.models.bandit_learner import Learner
 from rules.book import Book
 from rules.load import book_from_sources
 from simulator.backtest_engine import Engine
-from simulator.doors import to_record
 from simulator.habits import DAY, MINUTE
+from simulator.trial_life import START, lived, nature
 from simulator.world import World
 
-START: Final = 1_767_542_400_000  # 2026-01-05 00:00 in the shop's zone
-STEP: Final = 30 * MINUTE
-SHARDS: Final = 2
-SECRET: Final = b"codes of a trial redeem nothing"
 FACE: Final = 20.0
 PUBLISH: Final = 6 * 60 * MINUTE
 HEARD: Final = frozenset(("Product Viewed", "Product Added", "Order Paid", "Order Completed"))
@@ -93,50 +86,20 @@ class _Living:
         self.until = START + days * DAY
         self.learner = Learner()
         self.published = START
-        self.told: list[dict[str, Any]] = []
         self.rows: list[dict[str, Any]] = []
         self.paid: dict[str, list[tuple[int, float]]] = {}
         self.who: dict[str, str] = {}
 
     async def all(self) -> Life:
         """Live it, and count."""
-        engine = Engine(
-            _book(self.life.name), SHARDS, SECRET, self._took, [{} for _ in range(SHARDS)]
+        happens = nature(self.world, self.days, lambda name: not name or name in HEARD)
+        await lived(
+            _book(self.life.name), self.world, happens, self.until, self._took, self._publish
         )
-        await engine.begin(START)
-        nature = self._nature()
-        answers: list[tuple[int, int, Append]] = []
-        position = count = 0
-        for end in range(START + STEP, self.until + 1, STEP):
-            now: list[Append] = []
-            while position < len(nature) and nature[position].hint < end:
-                now.append(nature[position])
-                position += 1
-            while answers and answers[0][0] < end:
-                now.append(heappop(answers)[2])
-            now.sort(key=lambda append: append.hint)
-            await engine.step(end, now)
-            for row in self.told:
-                for happening in self.world.answers({**row, "at": max(int(row["at"]), end)}):
-                    count += 1
-                    record = to_record(happening.item, SHARDS, "life", self.until)
-                    heappush(answers, (happening.at, count, record))
-            self.told.clear()
-            self._publish(engine, end)
         return self._counted()
 
-    def _nature(self) -> Sequence[Append]:
-        found = [
-            to_record(item, SHARDS, "life", self.until)
-            for day in range(self.days)
-            for item in self.world.step(START + day * DAY, START + (day + 1) * DAY)
-            if not item.get("event") or item["event"] in HEARD
-        ]
-        return sorted(found, key=lambda append: append.hint)
-
-    def _took(self, effects: Effects) -> None:
+    def _took(self, effects: Effects) -> list[dict[str, Any]]:
         rows = [row for row in effects.decisions if row["step"] != "2"]
-        self.told += rows
         self.rows += rows
         for row in effects.facts.get("identities", ()):
             self.who[row["alias"]] = row["cid"]
@@ -146,6 +109,7 @@ class _Living:
         for example in effects.examples:
             if example["model"] == MODEL:
                 self.learner.learn(example)
+        return rows
 
     def _publish(self, engine: Engine, now: int) -> None:
         weights = self.learner.weights()
