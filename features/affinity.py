@@ -6,12 +6,12 @@ nothing is rewritten as time passes and a late event folds to what it would have
 """
 
 import math
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from features.events import Event
-from features.facet import Emit, Facet, Feature
+from features.facet import Emit, Facet, Feature, number
 from features.fold import HOUR_MS, short
 
 KEPT_MAX: Final = 10
@@ -120,10 +120,6 @@ def _first(weights: dict[str, float]) -> str | None:
     return min(weights, key=lambda name: (-weights[name], name)) if weights else None
 
 
-def _feature(name: str, kind: Any, unit: str, doc: str, read: Any) -> Feature:
-    return Feature(name=f"affinity.{name}", type=kind, unit=unit, doc=doc, read=read)
-
-
 FACET: Final = Facet(
     name="affinity",
     version=1,
@@ -133,44 +129,42 @@ FACET: Final = Facet(
     fold=fold,
     merge=merge,
     features=(
-        _feature(
-            "category",
-            "text",
-            "category",
-            "The category he is drawn to most; missing when none is known.",
-            lambda s, _: _first(s.categories),
+        Feature(
+            name="affinity.category",
+            type="text",
+            unit="category",
+            doc="The category he is drawn to most; missing when none is known.",
+            read=lambda s, _: _first(s.categories),
         ),
-        _feature(
-            "categories",
-            "list",
-            "categories",
-            "Up to 10 categories, the strongest first.",
-            lambda s, _: ranked(s.categories) or None,
+        Feature(
+            name="affinity.categories",
+            type="list",
+            unit="categories",
+            doc="Up to 10 categories, the strongest first.",
+            read=lambda s, _: ranked(s.categories) or None,
         ),
-        _feature(
-            "category_share",
-            "number",
+        number(
+            "affinity.category_share",
             "share of 1",
             "The strongest category's part of all category weight; missing when none is known.",
             lambda s, _: _share(s.categories),
         ),
-        _feature(
-            "brand",
-            "text",
-            "brand",
-            "The brand he is drawn to most; missing when none is known.",
-            lambda s, _: _first(s.brands),
+        Feature(
+            name="affinity.brand",
+            type="text",
+            unit="brand",
+            doc="The brand he is drawn to most; missing when none is known.",
+            read=lambda s, _: _first(s.brands),
         ),
-        _feature(
-            "brands",
-            "list",
-            "brands",
-            "Up to 10 brands, the strongest first.",
-            lambda s, _: ranked(s.brands) or None,
+        Feature(
+            name="affinity.brands",
+            type="list",
+            unit="brands",
+            doc="Up to 10 brands, the strongest first.",
+            read=lambda s, _: ranked(s.brands) or None,
         ),
-        _feature(
-            "brand_share",
-            "number",
+        number(
+            "affinity.brand_share",
             "share of 1",
             "The strongest brand's part of all brand weight; missing when none is known.",
             lambda s, _: _share(s.brands),

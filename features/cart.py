@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from features.events import Event
-from features.facet import Emit, Facet, Feature
+from features.facet import Emit, Facet, Feature, number
 from features.fold import (
     COUNT_MAX,
     DAY_MS,
@@ -190,42 +190,30 @@ FACET: Final = Facet(
     fold=fold,
     merge=merge,
     features=(
-        Feature(
-            name="cart.value",
-            type="number",
-            unit="money",
-            doc="Worth of the lines whose price is known; 0 when empty, missing if none is known.",
-            read=value,
+        number(
+            "cart.value",
+            "money",
+            "Worth of the lines whose price is known; 0 when empty, missing if none is known.",
+            value,
         ),
-        Feature(
-            name="cart.items",
-            type="number",
-            unit="pieces",
-            doc="Pieces in the cart, over all its lines.",
-            read=items,
+        number("cart.items", "pieces", "Pieces in the cart, over all its lines.", items),
+        number(
+            "cart.lines",
+            "products",
+            "Different products in the cart, at most 50.",
+            lambda cart, now: len(cart.lines) if is_open(cart, now) else 0,
         ),
-        Feature(
-            name="cart.lines",
-            type="number",
-            unit="products",
-            doc="Different products in the cart, at most 50.",
-            read=lambda cart, now: len(cart.lines) if is_open(cart, now) else 0,
+        number(
+            "cart.age_hours",
+            "hours",
+            "Since the first add of this run of the cart; missing when it is empty.",
+            lambda cart, now: age(cart.started, now, HOUR_MS) if is_open(cart, now) else math.nan,
         ),
-        Feature(
-            name="cart.age_hours",
-            type="number",
-            unit="hours",
-            doc="Since the first add of this run of the cart; missing when it is empty.",
-            read=lambda cart, now: (
-                age(cart.started, now, HOUR_MS) if is_open(cart, now) else math.nan
-            ),
-        ),
-        Feature(
-            name="cart.idle_hours",
-            type="number",
-            unit="hours",
-            doc="Since the cart was last changed; missing when it is empty.",
-            read=lambda cart, now: age(cart.last, now, HOUR_MS) if is_open(cart, now) else math.nan,
+        number(
+            "cart.idle_hours",
+            "hours",
+            "Since the cart was last changed; missing when it is empty.",
+            lambda cart, now: age(cart.last, now, HOUR_MS) if is_open(cart, now) else math.nan,
         ),
         Feature(
             name="cart.id",

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from features.events import Event
-from features.facet import Emit, Facet, Feature
+from features.facet import Emit, Facet, Feature, number
 from features.fold import days, short
 
 PURPOSES_MAX: Final = 4
@@ -140,12 +140,11 @@ FACET: Final = Facet(
             doc="Channels whose messages bounced for good, and that he did not agree to again.",
             read=bounced,
         ),
-        Feature(
-            name="consent.days_since_updated",
-            type="number",
-            unit="days",
-            doc="Since his word on marketing; missing when he was never asked.",
-            read=lambda s, now: days(s.purposes.get(MARKETING, Word()).at, now),
+        number(
+            "consent.days_since_updated",
+            "days",
+            "Since his word on marketing; missing when he was never asked.",
+            lambda s, now: days(s.purposes.get(MARKETING, Word()).at, now),
         ),
     ),
 )

@@ -15,7 +15,7 @@ import msgspec
 import orjson
 
 from features.events import Event
-from features.facet import Emit, Facet, Feature
+from features.facet import Emit, Facet, Feature, number
 
 TOKEN: Final = re.compile(r"enc:v1:([0-9a-f]{16}):([A-Za-z0-9_=-]{20,})")
 TOKEN_MAX: Final = 1_024  # a longer one is no address
@@ -187,12 +187,11 @@ FACET: Final = Facet(
         _has("phone", "a phone number"),
         _has("push", "a push token"),
         _has("openid", "a WeChat openid"),
-        Feature(
-            name="contact.birthday_md",
-            type="number",
-            unit="month x 100 + day",
-            doc="His birthday's month and day, 504 for 4 May; missing when it is not known.",
-            read=lambda contact, now: contact.birthday_md or float("nan"),  # noqa: ARG005
+        number(
+            "contact.birthday_md",
+            "month x 100 + day",
+            "His birthday's month and day, 504 for 4 May; missing when it is not known.",
+            lambda contact, _: contact.birthday_md or float("nan"),
         ),
     ),
 )

@@ -47,7 +47,8 @@ class Coupon(msgspec.Struct, array_like=True):
     paid: int = 0  # for the order
     refunded: int = 0
     cost: int = 0
-    ledger_id: str = ""  # where the shop has another id for it than its code
+    ledger_id: str = ""  # where it has another id than its code: the shop's, or of a later life
+    pool: str = ""  # of imported codes that it came from
 
     @property
     def face(self) -> int:
@@ -55,6 +56,11 @@ class Coupon(msgspec.Struct, array_like=True):
         if self.off_kind == "money" and not isinstance(self.off, str):
             return minor(self.off)
         return self.most
+
+    @property
+    def life(self) -> int:
+        """How many had the code of a pool, this one included; 1 of any other."""
+        return int(self.ledger_id.rpartition(" ")[2]) if self.pool and self.ledger_id else 1
 
     def usable(self, now: int) -> bool:
         """Whether he can use it."""
@@ -70,9 +76,11 @@ class Coupons(msgspec.Struct, array_like=True):
 
 
 def issue(coupons: Coupons, code: str, coupon: Coupon, emit: Emit) -> bool:
-    """Put a new coupon in; False when the code is known."""
-    if code in coupons.coupons:
-        return False
+    """Put a new coupon in; False when the code is known, unless a void one of a pool came again."""
+    if known := coupons.coupons.get(code):
+        if known.life >= coupon.life or known.state != VOIDED:
+            return False
+        del coupons.coupons[code]
     coupon.at = coupon.issued_at
     coupons.coupons[code] = coupon
     coupons.issued = min(coupons.issued + 1, COUNT_MAX)

@@ -30,7 +30,7 @@ from features.coupon_ledger import (
     void,
 )
 from features.events import Event
-from features.facet import Emit, Facet, Feature
+from features.facet import Emit, Facet, Feature, number
 from features.fold import COUNT_MAX, DAY_MS, MINOR_MAX, days, minor, newest, short
 from features.orders import order_id
 from features.vocabulary import PAID
@@ -155,8 +155,10 @@ def _reversed(coupons: Coupons, event: Event, emit: Emit) -> None:
 
 
 def _voided(coupons: Coupons, event: Event, emit: Emit) -> None:
-    code, _ = _named(coupons, event)
-    void(coupons, code, event.at, emit)
+    code, one = _named(coupons, event)
+    decision = event.properties.get("decision_id")
+    if one and not (decision and one.pool and decision != one.decision):  # his a second time
+        void(coupons, code, event.at, emit)
 
 
 def _unsent(coupons: Coupons, event: Event, emit: Emit) -> None:
@@ -201,11 +203,11 @@ _STEPS: Final[dict[str, Callable[[Coupons, Event, Emit], None]]] = {
 
 
 def merge(mine: Coupons, theirs: Coupons) -> Coupons:
-    """Both one's; of a code both have, the one that went further. `lapse` cuts the open ones."""
+    """Both one's; of a code both have, what went further. `lapse` cuts the open ones."""
     found = dict(mine.coupons)
     for code, one in theirs.coupons.items():
         known = found.get(code)
-        if known is None or one.seq > known.seq:
+        if known is None or (one.life, one.seq) > (known.life, known.seq):
             found[code] = msgspec.structs.replace(one)
     finished = newest(
         ((c, one.at) for c, one in found.items() if one.state in FINISHED), len(found)
@@ -238,10 +240,6 @@ def _redeemed_at(coupons: Coupons) -> int:
     return max((one.at for one in coupons.coupons.values() if one.state == REDEEMED), default=0)
 
 
-def _number(name: str, unit: str, doc: str, read: Callable[[Coupons, int], float]) -> Feature:
-    return Feature(name=f"coupons.{name}", type="number", unit=unit, doc=doc, read=read)
-
-
 FACET: Final = Facet(
     name="coupons",
     version=1,
@@ -251,33 +249,33 @@ FACET: Final = Facet(
     fold=fold,
     merge=merge,
     features=(
-        _number("count", "coupons", "Coupons issued to him, ever.", lambda s, _: s.issued),
-        _number(
-            "unused",
+        number("coupons.count", "coupons", "Coupons issued to him, ever.", lambda s, _: s.issued),
+        number(
+            "coupons.unused",
             "coupons",
             "Coupons that he can use now.",
             lambda s, now: sum(one.usable(now) for one in s.coupons.values()),
         ),
-        _number(
-            "redeemed",
+        number(
+            "coupons.redeemed",
             "coupons",
             "Coupons he used, ever, less those given back.",
             lambda s, _: s.redeemed,
         ),
-        _number(
-            "expiring_days",
+        number(
+            "coupons.expiring_days",
             "days",
             "Until the next of those he can use expires; missing when he has none.",
             lambda s, now: (expires_at(s, now) - now) / DAY_MS,
         ),
-        _number(
-            "expires_at",
+        number(
+            "coupons.expires_at",
             "moment",
             "When the next of those he can use expires; missing when he has none.",
             expires_at,
         ),
-        _number(
-            "days_since_redeemed",
+        number(
+            "coupons.days_since_redeemed",
             "days",
             "Since he last used one; missing when none is known.",
             lambda s, now: days(_redeemed_at(s), now),

@@ -41,6 +41,11 @@ class Feature:
         object.__setattr__(self, "facet", self.name.partition(".")[0])
 
 
+def number(name: str, unit: str, doc: str, read: Callable[[Any, int], float]) -> Feature:
+    """A feature that is a number."""
+    return Feature(name=name, type="number", unit=unit, doc=doc, read=read)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Facet(Generic[S]):
     """One side of a customer; `state()` is its initial state, a msgspec array struct.

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from features.events import Event
-from features.facet import Emit, Facet, Feature
+from features.facet import Emit, Facet, Feature, number
 from features.fold import days, newest, short
 
 PRODUCTS_MAX: Final = 30
@@ -55,12 +55,11 @@ FACET: Final = Facet(
     fold=fold,
     merge=merge,
     features=(
-        Feature(
-            name="favourites.count",
-            type="number",
-            unit="products",
-            doc="Products on the wish list, counted as far as 30.",
-            read=lambda s, _: len(s.products),
+        number(
+            "favourites.count",
+            "products",
+            "Products on the wish list, counted as far as 30.",
+            lambda s, _: len(s.products),
         ),
         Feature(
             name="favourites.products",
@@ -69,12 +68,11 @@ FACET: Final = Facet(
             doc="The wish list, what was put on it last first; missing when empty.",
             read=lambda s, _: newest(s.products.items(), PRODUCTS_MAX) or None,
         ),
-        Feature(
-            name="favourites.days_since_last",
-            type="number",
-            unit="days",
-            doc="Since the last product on the list was put there; missing when empty.",
-            read=lambda s, now: days(max(s.products.values(), default=0), now),
+        number(
+            "favourites.days_since_last",
+            "days",
+            "Since the last product on the list was put there; missing when empty.",
+            lambda s, now: days(max(s.products.values(), default=0), now),
         ),
     ),
 )

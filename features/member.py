@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from features.events import Event
-from features.facet import Emit, Facet, Feature
+from features.facet import Emit, Facet, Feature, number
 from features.fold import days, earlier, short
 from features.segment_moves import moved
 from features.vocabulary import SERVER_ONLY_TRAITS
@@ -73,19 +73,17 @@ FACET: Final = Facet(
             doc="The tier he was in before; missing when he was in none.",
             read=lambda s, _: s.before or None,
         ),
-        Feature(
-            name="member.tier_since_days",
-            type="number",
-            unit="days",
-            doc="Since he is in his tier; missing when he is in none.",
-            read=lambda s, now: days(s.since if s.tier else 0, now),
+        number(
+            "member.tier_since_days",
+            "days",
+            "Since he is in his tier; missing when he is in none.",
+            lambda s, now: days(s.since if s.tier else 0, now),
         ),
-        Feature(
-            name="member.days_since_joined",
-            type="number",
-            unit="days",
-            doc="Since he signed up; missing when that is not known.",
-            read=lambda s, now: days(s.joined, now),
+        number(
+            "member.days_since_joined",
+            "days",
+            "Since he signed up; missing when that is not known.",
+            lambda s, now: days(s.joined, now),
         ),
     ),
 )

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from features.events import Event
-from features.facet import Emit, Facet, Feature
+from features.facet import Emit, Facet, number
 from features.fold import COUNT_MAX, days, short
 
 FACTS: Final = {
@@ -75,26 +75,23 @@ FACET: Final = Facet(
     fold=fold,
     merge=merge,
     features=(
-        Feature(
-            name="messages.opened",
-            type="number",
-            unit="messages",
-            doc="How often he opened a message, ever.",
-            read=lambda s, now: s.opened,  # noqa: ARG005 - a reader's shape
+        number(
+            "messages.opened",
+            "messages",
+            "How often he opened a message, ever.",
+            lambda s, _: s.opened,
         ),
-        Feature(
-            name="messages.clicked",
-            type="number",
-            unit="messages",
-            doc="How often he clicked in a message, ever.",
-            read=lambda s, now: s.clicked,  # noqa: ARG005 - a reader's shape
+        number(
+            "messages.clicked",
+            "messages",
+            "How often he clicked in a message, ever.",
+            lambda s, _: s.clicked,
         ),
-        Feature(
-            name="messages.days_since_opened",
-            type="number",
-            unit="days",
-            doc="Since he last opened or clicked one; missing when he never did.",
-            read=lambda s, now: days(max(s.opened_at, s.clicked_at), now),
+        number(
+            "messages.days_since_opened",
+            "days",
+            "Since he last opened or clicked one; missing when he never did.",
+            lambda s, now: days(max(s.opened_at, s.clicked_at), now),
         ),
     ),
 )

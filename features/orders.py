@@ -5,13 +5,13 @@ refund_id, else messageId. The last 1,000 such ids are kept as six-byte hashes. 
 """
 
 import math
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from features import order_lines
 from features.events import Event
-from features.facet import Emit, Facet, Feature
+from features.facet import Emit, Facet, Feature, number
 from features.fold import (
     DAY_MS,
     IDS_MAX,
@@ -141,10 +141,6 @@ def average_gap_days(orders: Orders, now: int) -> float:  # noqa: ARG001 - a rea
     return (orders.last - orders.first) / DAY_MS / (orders.count - 1)
 
 
-def _number(name: str, unit: str, doc: str, read: Any) -> Feature:
-    return Feature(name=f"orders.{name}", type="number", unit=unit, doc=doc, read=read)
-
-
 FACET: Final = Facet(
     name="orders",
     version=1,
@@ -154,36 +150,38 @@ FACET: Final = Facet(
     fold=fold,
     merge=merge,
     features=(
-        _number("count", "orders", "Paid orders, ever.", lambda s, _: s.count),
-        _number("total", "money", "Paid, over all orders, ever.", lambda s, _: major(s.total)),
-        _number(
-            "net",
+        number("orders.count", "orders", "Paid orders, ever.", lambda s, _: s.count),
+        number(
+            "orders.total", "money", "Paid, over all orders, ever.", lambda s, _: major(s.total)
+        ),
+        number(
+            "orders.net",
             "money",
             "Paid less refunded, ever.",
             lambda s, _: major(s.total - s.refunded),
         ),
-        _number("average", "money", "Paid per order; missing before the first.", average),
-        _number(
-            "average_gap_days",
+        number("orders.average", "money", "Paid per order; missing before the first.", average),
+        number(
+            "orders.average_gap_days",
             "days",
             "Mean time from one order to the next; missing before the second.",
             average_gap_days,
         ),
-        _number(
-            "days_since_last",
+        number(
+            "orders.days_since_last",
             "days",
             "Since the last paid order; missing before the first.",
             lambda s, now: days(s.last, now),
         ),
-        _number(
-            "days_since_first",
+        number(
+            "orders.days_since_first",
             "days",
             "Since the first paid order; missing before it.",
             lambda s, now: days(s.first, now),
         ),
-        _number("refunds", "refunds", "Refunds, ever.", lambda s, _: s.refunds),
-        _number("refunded", "money", "Refunded, ever.", lambda s, _: major(s.refunded)),
-        _number("cancelled", "orders", "Orders cancelled, ever.", lambda s, _: s.cancelled),
+        number("orders.refunds", "refunds", "Refunds, ever.", lambda s, _: s.refunds),
+        number("orders.refunded", "money", "Refunded, ever.", lambda s, _: major(s.refunded)),
+        number("orders.cancelled", "orders", "Orders cancelled, ever.", lambda s, _: s.cancelled),
         Feature(
             name="orders.last_id",
             type="text",

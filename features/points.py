@@ -8,14 +8,13 @@ expiry nobody told; the others are written off when it comes.
 """
 
 import math
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from features import order_lines
 from features.events import Event
-from features.facet import Emit, Facet, Feature
+from features.facet import Emit, Facet, number
 from features.fold import MINOR_MAX, short
 from features.points_ledger import (
     BOOSTS_MAX,
@@ -138,10 +137,6 @@ def _expires_at(points: Points, now: int) -> float:
     return found.expires_at if found else math.nan
 
 
-def _number(name: str, unit: str, doc: str, read: Callable[[Points, int], float]) -> Feature:
-    return Feature(name=f"points.{name}", type="number", unit=unit, doc=doc, read=read)
-
-
 FACET: Final = Facet(
     name="points",
     version=1,
@@ -151,10 +146,10 @@ FACET: Final = Facet(
     fold=fold,
     merge=merge,
     features=(
-        _number("balance", "points", "Points that he can spend now.", balance),
-        _number("expiring", "points", "Points that expire next, all at one time.", _expiring),
-        _number("expires_at", "moment", "When those expire; missing for none.", _expires_at),
-        _number("earned", "points", "Points he was given, ever.", lambda s, _: s.earned),
-        _number("redeemed", "points", "Points he spent, ever.", lambda s, _: s.redeemed),
+        number("points.balance", "points", "Points that he can spend now.", balance),
+        number("points.expiring", "points", "Points that expire next, all at one time.", _expiring),
+        number("points.expires_at", "moment", "When those expire; missing for none.", _expires_at),
+        number("points.earned", "points", "Points he was given, ever.", lambda s, _: s.earned),
+        number("points.redeemed", "points", "Points he spent, ever.", lambda s, _: s.redeemed),
     ),
 )

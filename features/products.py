@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from features.events import Event
-from features.facet import Emit, Facet, Feature
+from features.facet import Emit, Facet, Feature, number
 from features.fold import DAY_MS, newest, short
 
 PRODUCTS_MAX: Final = 20
@@ -111,19 +111,17 @@ FACET: Final = Facet(
             doc="Up to 20 products, the one viewed last first.",
             read=recent,
         ),
-        Feature(
-            name="products.distinct_24h",
-            type="number",
-            unit="products",
-            doc="Different products viewed in the last 24 hours, counted as far as 20.",
-            read=distinct_24h,
+        number(
+            "products.distinct_24h",
+            "products",
+            "Different products viewed in the last 24 hours, counted as far as 20.",
+            distinct_24h,
         ),
-        Feature(
-            name="products.most_views_24h",
-            type="number",
-            unit="views",
-            doc="Views of the product he viewed most in 24 hours, counted as far as 5.",
-            read=most_views_24h,
+        number(
+            "products.most_views_24h",
+            "views",
+            "Views of the product he viewed most in 24 hours, counted as far as 5.",
+            most_views_24h,
         ),
     ),
 )

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from features.events import Event
-from features.facet import Emit, Facet, Feature
+from features.facet import Emit, Facet, number
 from features.fold import COUNT_MAX, days, newest, short
 from features.models.reviews import TEXT_MAX, label
 from features.vocabulary import REVIEWED, SAYING
@@ -119,47 +119,36 @@ FACET: Final = Facet(
     fold=fold,
     merge=merge,
     features=(
-        Feature(
-            name="reviews.count",
-            type="number",
-            unit="reviews",
-            doc="Reviews he wrote, ever.",
-            read=lambda s, _: s.count,
+        number("reviews.count", "reviews", "Reviews he wrote, ever.", lambda s, _: s.count),
+        number(
+            "reviews.complaints",
+            "reviews",
+            "Reviews of two stars or fewer, or without stars and with the tone of a complaint.",
+            lambda s, _: s.complaints,
         ),
-        Feature(
-            name="reviews.complaints",
-            type="number",
-            unit="reviews",
-            doc="Reviews of two stars or fewer, or without stars and with the tone of a complaint.",
-            read=lambda s, _: s.complaints,
+        number(
+            "reviews.average_rating",
+            "stars",
+            "The mean of the stars he gave; missing when he gave none.",
+            lambda s, _: s.stars / s.rated if s.rated else math.nan,
         ),
-        Feature(
-            name="reviews.average_rating",
-            type="number",
-            unit="stars",
-            doc="The mean of the stars he gave; missing when he gave none.",
-            read=lambda s, _: s.stars / s.rated if s.rated else math.nan,
+        number(
+            "reviews.last_rating",
+            "stars",
+            "The stars of his last review; missing when it has none.",
+            lambda s, _: math.nan if s.rating is None else s.rating,
         ),
-        Feature(
-            name="reviews.last_rating",
-            type="number",
-            unit="stars",
-            doc="The stars of his last review; missing when it has none.",
-            read=lambda s, _: math.nan if s.rating is None else s.rating,
+        number(
+            "reviews.last_sentiment",
+            "0 to 1",
+            "How likely his last review's text is a good one; missing until a model reads it.",
+            lambda s, _: math.nan if s.sentiment is None else s.sentiment,
         ),
-        Feature(
-            name="reviews.last_sentiment",
-            type="number",
-            unit="0 to 1",
-            doc="How likely his last review's text is a good one; missing until a model reads it.",
-            read=lambda s, _: math.nan if s.sentiment is None else s.sentiment,
-        ),
-        Feature(
-            name="reviews.days_since_last",
-            type="number",
-            unit="days",
-            doc="Since his last review; missing when he wrote none.",
-            read=lambda s, now: days(s.at, now),
+        number(
+            "reviews.days_since_last",
+            "days",
+            "Since his last review; missing when he wrote none.",
+            lambda s, now: days(s.at, now),
         ),
     ),
 )

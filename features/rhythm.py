@@ -6,12 +6,12 @@ order counts with the gap to the latest, which is where its place among the othe
 """
 
 import math
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from features.events import Event
-from features.facet import Emit, Facet, Feature
+from features.facet import Emit, Facet, number
 from features.fold import DAY_MS, age, lines, major
 from features.order_lines import paid_amount
 from features.vocabulary import PAID
@@ -125,10 +125,6 @@ def pieces_a_line(rhythm: Rhythm, now: int = 0) -> float:  # noqa: ARG001 - a re
     return math.exp(rhythm.pieces / rhythm.pieced) if rhythm.pieced else math.nan
 
 
-def _number(name: str, unit: str, doc: str, read: Any) -> Feature:
-    return Feature(name=f"rhythm.{name}", type="number", unit=unit, doc=doc, read=read)
-
-
 FACET: Final = Facet(
     name="rhythm",
     version=1,
@@ -138,39 +134,41 @@ FACET: Final = Facet(
     fold=fold,
     merge=merge,
     features=(
-        _number("order_days", "order days", "Days with a paid order, ever.", lambda s, _: s.days),
-        _number(
-            "usual_gap_days",
+        number(
+            "rhythm.order_days", "order days", "Days with a paid order, ever.", lambda s, _: s.days
+        ),
+        number(
+            "rhythm.usual_gap_days",
             "days",
             "From one order day to the next, a geometric mean that begins at 90; "
             "missing before the first order.",
             usual_gap,
         ),
-        _number(
-            "overdue",
+        number(
+            "rhythm.overdue",
             "times",
             "How often his usual gap has passed since his latest order; missing before the first.",
             overdue,
         ),
-        _number("recent_orders", "orders", "Orders; half is left after 30 days.", recent),
-        _number(
-            "strength",
+        number("rhythm.recent_orders", "orders", "Orders; half is left after 30 days.", recent),
+        number(
+            "rhythm.strength",
             "points",
             "Logarithms of what he paid, summed over orders; half is left after 180 days.",
             strength,
         ),
-        _number(
-            "lines_an_order",
+        number(
+            "rhythm.lines_an_order",
             "products",
             "Different products of an order, mostly of the recent ones; missing before the first.",
             lines_an_order,
         ),
-        _number(
-            "pieces_a_line",
+        number(
+            "rhythm.pieces_a_line",
             "pieces",
             "Pieces of one product in an order, a geometric mean; missing when none was listed.",
             pieces_a_line,
         ),
-        _number("largest", "money", "His largest order.", lambda s, _: major(s.largest)),
+        number("rhythm.largest", "money", "His largest order.", lambda s, _: major(s.largest)),
     ),
 )

@@ -10,12 +10,13 @@ whose storage was cleared, a ring of three or more, whatever a shop's own server
 
 import math
 from bisect import insort
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
 from features.events import Event
-from features.facet import Emit, Facet, Feature
+from features.facet import Emit, Facet, Feature, number
 from features.fold import HOUR_MS, ID_BYTES, hashed
 from features.orders import order_id
 from features.risk_signs import abuse, signs
@@ -220,11 +221,8 @@ NUMBERS: Final[dict[str, tuple[str, str]]] = {
 }
 
 
-def _number(name: str, unit: str, doc: str) -> Feature:
-    def read(s: Any, _: int) -> float:
-        return facts(s)[name]
-
-    return Feature(name=f"risk.{name}", type="number", unit=unit, doc=doc, read=read)
+def _reader(name: str) -> Callable[[Risk, int], float]:
+    return lambda s, _: facts(s)[name]
 
 
 FACET: Final = Facet(
@@ -239,12 +237,11 @@ FACET: Final = Facet(
     fold=fold,
     merge=merge,
     features=(
-        Feature(
-            name="risk.abuse",
-            type="number",
-            unit="share of 1",
-            doc="How likely he abuses the shop's gifts, 0 to 1: all signs together.",
-            read=lambda s, _: abuse(facts(s)),
+        number(
+            "risk.abuse",
+            "share of 1",
+            "How likely he abuses the shop's gifts, 0 to 1: all signs together.",
+            lambda s, _: abuse(facts(s)),
         ),
         Feature(
             name="risk.signs",
@@ -253,6 +250,9 @@ FACET: Final = Facet(
             doc="The signs that speak against him, the strongest first.",
             read=lambda s, _: signs(facts(s)),
         ),
-        *(_number(name, unit, doc) for name, (unit, doc) in NUMBERS.items()),
+        *(
+            number(f"risk.{name}", unit, doc, _reader(name))
+            for name, (unit, doc) in NUMBERS.items()
+        ),
     ),
 )

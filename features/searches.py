@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from features.events import Event
-from features.facet import Emit, Facet, Feature
+from features.facet import Emit, Facet, Feature, number
 from features.fold import DAY_MS, days, decayed, newest, short
 
 KEYWORDS_MAX: Final = 10
@@ -94,13 +94,7 @@ FACET: Final = Facet(
     fold=fold,
     merge=merge,
     features=(
-        Feature(
-            name="searches.count",
-            type="number",
-            unit="searches",
-            doc="Searches, ever.",
-            read=lambda s, _: s.count,
-        ),
+        number("searches.count", "searches", "Searches, ever.", lambda s, _: s.count),
         Feature(
             name="searches.last",
             type="text",
@@ -122,12 +116,11 @@ FACET: Final = Facet(
             doc="The last 10 keywords, the latest first.",
             read=recent,
         ),
-        Feature(
-            name="searches.days_since_last",
-            type="number",
-            unit="days",
-            doc="Since his last search; missing before the first.",
-            read=days_since_last,
+        number(
+            "searches.days_since_last",
+            "days",
+            "Since his last search; missing before the first.",
+            days_since_last,
         ),
     ),
 )

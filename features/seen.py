@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from features.events import Event
-from features.facet import Emit, Facet, Feature
+from features.facet import Emit, Facet, Feature, number
 from features.fold import days, earlier, short
 from features.vocabulary import NOT_BY_CUSTOMER
 
@@ -98,19 +98,17 @@ FACET: Final = Facet(
     fold=fold,
     merge=merge,
     features=(
-        Feature(
-            name="seen.days_since_first",
-            type="number",
-            unit="days",
-            doc="Since his first event; missing before it.",
-            read=lambda s, now: days(s.first, now),
+        number(
+            "seen.days_since_first",
+            "days",
+            "Since his first event; missing before it.",
+            lambda s, now: days(s.first, now),
         ),
-        Feature(
-            name="seen.days_since_last",
-            type="number",
-            unit="days",
-            doc="Since his last event; missing before the first.",
-            read=lambda s, now: days(s.last, now),
+        number(
+            "seen.days_since_last",
+            "days",
+            "Since his last event; missing before the first.",
+            lambda s, now: days(s.last, now),
         ),
         *(
             Feature(

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from features.events import Event
-from features.facet import Emit, Facet, Feature
+from features.facet import Emit, Facet, Feature, number
 from features.fold import COUNT_MAX, days
 
 NPS: Final = "nps"
@@ -84,12 +84,11 @@ FACET: Final = Facet(
     fold=fold,
     merge=merge,
     features=(
-        Feature(
-            name="surveys.nps",
-            type="number",
-            unit="0 to 10",
-            doc="His last answer whether he would recommend the shop; missing when he gave none.",
-            read=lambda s, _: math.nan if s.nps is None else s.nps,
+        number(
+            "surveys.nps",
+            "0 to 10",
+            "His last answer whether he would recommend the shop; missing when he gave none.",
+            lambda s, _: math.nan if s.nps is None else s.nps,
         ),
         Feature(
             name="surveys.nps_standing",
@@ -98,26 +97,20 @@ FACET: Final = Facet(
             doc="What that answer makes him: 9 and 10 promote, 7 and 8 are passive, below detract.",
             read=_standing,
         ),
-        Feature(
-            name="surveys.nps_days",
-            type="number",
-            unit="days",
-            doc="Since that answer.",
-            read=lambda s, now: days(s.nps_at, now),
+        number(
+            "surveys.nps_days", "days", "Since that answer.", lambda s, now: days(s.nps_at, now)
         ),
-        Feature(
-            name="surveys.csat",
-            type="number",
-            unit="1 to 5",
-            doc="His last answer how content he is; missing when he gave none.",
-            read=lambda s, _: math.nan if s.csat is None else s.csat,
+        number(
+            "surveys.csat",
+            "1 to 5",
+            "His last answer how content he is; missing when he gave none.",
+            lambda s, _: math.nan if s.csat is None else s.csat,
         ),
-        Feature(
-            name="surveys.csat_average",
-            type="number",
-            unit="1 to 5",
-            doc="The mean of those answers; missing when he gave none.",
-            read=lambda s, _: s.csat_sum / s.csat_count if s.csat_count else math.nan,
+        number(
+            "surveys.csat_average",
+            "1 to 5",
+            "The mean of those answers; missing when he gave none.",
+            lambda s, _: s.csat_sum / s.csat_count if s.csat_count else math.nan,
         ),
     ),
 )

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from features.events import Event
-from features.facet import Emit, Facet, Feature
+from features.facet import Emit, Facet, number
 from features.fold import COUNT_MAX, days, short
 
 OPEN_MAX: Final = 20
@@ -95,33 +95,24 @@ FACET: Final = Facet(
     fold=fold,
     merge=merge,
     features=(
-        Feature(
-            name="tickets.open",
-            type="number",
-            unit="tickets",
-            doc="Tickets that are not resolved, counted as far as 20.",
-            read=lambda s, _: len(s.open),
+        number(
+            "tickets.open",
+            "tickets",
+            "Tickets that are not resolved, counted as far as 20.",
+            lambda s, _: len(s.open),
         ),
-        Feature(
-            name="tickets.open_days",
-            type="number",
-            unit="days",
-            doc="Since the oldest open ticket was opened; missing when none is open.",
-            read=lambda s, now: days(min(s.open.values(), default=0), now),
+        number(
+            "tickets.open_days",
+            "days",
+            "Since the oldest open ticket was opened; missing when none is open.",
+            lambda s, now: days(min(s.open.values(), default=0), now),
         ),
-        Feature(
-            name="tickets.count",
-            type="number",
-            unit="tickets",
-            doc="Tickets opened, ever.",
-            read=lambda s, _: s.count,
-        ),
-        Feature(
-            name="tickets.last_score",
-            type="number",
-            unit="score",
-            doc="How he rated the last ticket that he rated; missing when he rated none.",
-            read=lambda s, _: math.nan if s.last_score is None else s.last_score,
+        number("tickets.count", "tickets", "Tickets opened, ever.", lambda s, _: s.count),
+        number(
+            "tickets.last_score",
+            "score",
+            "How he rated the last ticket that he rated; missing when he rated none.",
+            lambda s, _: math.nan if s.last_score is None else s.last_score,
         ),
     ),
 )

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from features.events import Event
-from features.facet import Emit, Facet, Feature
+from features.facet import Emit, Facet, Feature, number
 from features.fold import age, days, earlier
 from features.vocabulary import NOT_BY_CUSTOMER
 
@@ -68,26 +68,18 @@ FACET: Final = Facet(
     fold=fold,
     merge=merge,
     features=(
-        Feature(
-            name="visits.count",
-            type="number",
-            unit="visits",
-            doc="Visits, ever.",
-            read=lambda s, _: s.count,
+        number("visits.count", "visits", "Visits, ever.", lambda s, _: s.count),
+        number(
+            "visits.session_views",
+            "views",
+            "Products, lists, pages and screens seen in this visit; 0 when none is on.",
+            lambda s, now: s.views if is_on(s, now) else 0,
         ),
-        Feature(
-            name="visits.session_views",
-            type="number",
-            unit="views",
-            doc="Products, lists, pages and screens seen in this visit; 0 when none is on.",
-            read=lambda s, now: s.views if is_on(s, now) else 0,
-        ),
-        Feature(
-            name="visits.session_minutes",
-            type="number",
-            unit="minutes",
-            doc="Since this visit began; missing when none is on.",
-            read=lambda s, now: age(s.started, now, 60_000) if is_on(s, now) else math.nan,
+        number(
+            "visits.session_minutes",
+            "minutes",
+            "Since this visit began; missing when none is on.",
+            lambda s, now: age(s.started, now, 60_000) if is_on(s, now) else math.nan,
         ),
         Feature(
             name="visits.active",
@@ -96,12 +88,11 @@ FACET: Final = Facet(
             doc="Whether a visit is on: an event of his own in the last 30 minutes.",
             read=is_on,
         ),
-        Feature(
-            name="visits.days_since_last",
-            type="number",
-            unit="days",
-            doc="Since his last event; missing before the first.",
-            read=lambda s, now: days(s.last, now),
+        number(
+            "visits.days_since_last",
+            "days",
+            "Since his last event; missing before the first.",
+            lambda s, now: days(s.last, now),
         ),
     ),
 )
