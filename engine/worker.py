@@ -2,7 +2,8 @@
 
 Must live here: putting the parts together, starting, ending. Must not: what a batch does. The agent
 never raises and never acks: Faust would go on with the next batch. What ends the process comes by
-`failed`: exit code 3 and one line that says why. SIGTERM and Ctrl-C drain and exit with 0.
+`failed`: exit code 3, and a line that says why at first and at last. SIGTERM and Ctrl-C drain and
+exit with 0.
 """
 
 import asyncio
@@ -202,10 +203,10 @@ def _notice(app: App, task: "asyncio.Task[None]") -> None:
 async def _end(app: App, tasks: "list[asyncio.Task[None]]") -> int:
     """Drain in reverse order; the exit code."""
     error = app.failure.result() if app.failure.done() else None
-    if isinstance(error, Fenced | Stopped | WrongLog):
-        log.critical("the worker stops: %s", error)
-    elif error:
-        log.critical("the worker stops: %r", error, exc_info=error)
+    ours = isinstance(error, Fenced | Stopped | WrongLog)
+    why = str(error) if ours else repr(error)
+    if error:
+        log.critical("the worker stops: %s", why, exc_info=None if ours else error)
     stopping = asyncio.ensure_future(app.stop())
     await asyncio.wait([stopping], timeout=FAILED_SECONDS if error else DRAIN_SECONDS)
     await end([stopping, *tasks])
@@ -215,9 +216,13 @@ async def _end(app: App, tasks: "list[asyncio.Task[None]]") -> int:
         await app.lease.release()
     await app.events.close()
     await app.redis.aclose()
-    if not stopping.cancelled():
-        stopping.result()
-    return FAILED if error else 0
+    unended = None if stopping.cancelled() else stopping.exception()
+    if error:  # whatever the parts said as they ended: whoever reads the end is to find this
+        log.critical("the worker has stopped: %s", why)
+        return FAILED
+    if unended:
+        raise unended
+    return 0
 
 
 def pipeline_shards(settings: Settings) -> MakeShard:

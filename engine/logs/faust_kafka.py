@@ -5,6 +5,7 @@ share (batches.py), producing (kafka.py).
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping
 from typing import Any, Final
@@ -46,6 +47,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             log.info("Kafka did not take our offsets, which are in the store anyway: %r", error)
             return False
         return True
+
+    def _stopped_set(self) -> None:
+        """Tell the thread to end; one that a crash has ended has closed its loop."""
+        with contextlib.suppress(RuntimeError):
+            super()._stopped_set()
 
 
 class Consumer(BatchConsumer, driver.Consumer):  # type: ignore[misc]

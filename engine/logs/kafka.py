@@ -69,6 +69,7 @@ class KafkaLog:
         self._reading = asyncio.Lock()
         self._partitions = [TopicPartition(self._address.topic, n) for n in range(shards)]
         self._known = False
+        self._leaving: set[asyncio.Task[None]] = set()
 
     async def append(self, items: Sequence[Append]) -> None:
         """Append all, in order within a shard; acknowledged by every in-sync replica on return.
@@ -130,7 +131,7 @@ class KafkaLog:
             try:
                 ends = await consumer.end_offsets(self._partitions)
             except (KafkaError, OSError) as error:
-                raise LogAway(f"the Kafka log is away: {error!r}") from error
+                raise LogAway(_away(error, "tell its ends")) from error
             return [ends[partition] for partition in self._partitions]
 
     async def trim(self, shard: int, before: int) -> None:
@@ -155,6 +156,7 @@ class KafkaLog:
             await _ended(producer, CLOSE_SECONDS)
         if consumer is not None:
             await consumer.stop()
+        await asyncio.gather(*self._leaving)
 
     async def _producing(self) -> Any:
         async with self._connecting:
@@ -190,7 +192,10 @@ class KafkaLog:
     async def _let_go(self, producer: Any) -> None:
         if self._producer is producer:
             self._producer = None
-        await _ended(producer, LET_GO_SECONDS)
+        leaving = asyncio.create_task(_ended(producer, LET_GO_SECONDS))
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
+        await asyncio.shield(leaving)  # who waits here may be cancelled; then `close` waits for it
 
     async def _know_topic(self) -> None:
         if not self._known:
@@ -222,11 +227,10 @@ def record(fetched: Any) -> Record:
 
 async def ensure_topic(address: Address, shards: int, *, record: bool = False) -> None:
     """Make the topic if it is missing; raise WrongLog if it has another number of partitions."""
-    admin = await _started(
-        AIOKafkaAdminClient(
-            bootstrap_servers=address.bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS
-        )
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=address.bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS
     )
+    await _started(admin)
     configs = {"message.timestamp.type": "LogAppendTime"}
     if record:  # events of long ago would fall to a retention that counts from their own time
         configs = {"message.timestamp.type": "CreateTime", "retention.ms": "-1"}

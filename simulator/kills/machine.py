@@ -52,9 +52,16 @@ class Process:
     process: "subprocess.Popen[bytes]" = field(init=False)
     killed: bool = False
     again_at: float = 0.0
+    _told: int = 0  # bytes of its log that its forerunners wrote
 
     def __post_init__(self) -> None:
         """Start it."""
+        self.begin()
+
+    def begin(self) -> None:
+        """Start it, for the first time or again."""
+        self.killed, self.again_at = False, 0.0
+        self._told = self.log.stat().st_size if self.log.exists() else 0
         self.process = self.start()
 
     @property
@@ -73,8 +80,10 @@ class Process:
             self.process.send_signal(number)
 
     def said(self) -> str:
-        """Its last lines."""
-        return " | ".join(self.log.read_text(errors="replace").splitlines()[-LAST_LINES:])
+        """Why it stops, where it has told so; else its last lines."""
+        lines = self.log.read_bytes()[self._told :].decode(errors="replace").splitlines()
+        why = [line for line in lines if " CRITICAL " in line]
+        return " | ".join(why[-1:] or lines[-LAST_LINES:])
 
 
 class Machine:
@@ -204,8 +213,7 @@ class Machine:
                 if not process.killed:
                     self._note(process, process.process.returncode)
             elif now >= process.again_at:
-                process.killed, process.again_at = False, 0.0
-                process.process = process.start()
+                process.begin()
 
     def _note(self, process: Process, code: int | None) -> None:
         said = process.said()

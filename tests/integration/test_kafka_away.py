@@ -11,7 +11,7 @@ import pytest
 
 from engine.log import LogAway
 from engine.logs import broker
-from engine.logs.faust_kafka import Consumer
+from engine.logs.faust_kafka import Consumer, ConsumerThread
 from engine.logs.kafka import KafkaLog
 from engine.records import Append
 
@@ -73,3 +73,31 @@ async def test_offsets_for_a_thread_that_has_ended_are_no_crash():
     consumer = object.__new__(Consumer)
     consumer._thread = Ended()
     assert await consumer._commit({}) is False
+
+
+def test_a_thread_that_a_crash_has_ended_is_told_to_end_for_nothing():
+    thread = object.__new__(ConsumerThread)
+    thread.thread_loop = asyncio.new_event_loop()
+    thread._stopped = asyncio.Event()
+    thread._stopped_set()
+    thread.thread_loop.close()
+    thread._stopped_set()
+
+
+async def test_a_producer_given_up_is_ended_by_the_close_when_its_waiter_was_cancelled():
+    class Slow:
+        ended = False
+
+        async def stop(self):
+            await asyncio.sleep(0.1)
+            self.ended = True
+
+    log, producer = KafkaLog("kafka://nobody:1", 1), Slow()
+    letting_go = asyncio.create_task(log._let_go(producer))
+    await asyncio.sleep(0)
+    letting_go.cancel()
+    await asyncio.wait([letting_go])
+    assert letting_go.cancelled()
+    assert not producer.ended
+    await log.close()
+    assert producer.ended

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalErr
 from engine.logs import broker
 from simulator.kills import faults
 from simulator.kills.audit import Audit
+from simulator.kills.machine import Process
 from simulator.kills.proxy import Proxy
 from simulator.kills.receiver import Receiver
 from simulator.kills.run import Plan, run
@@ -65,6 +67,25 @@ async def test_on_kafka_through_a_rebalance_and_a_fall_of_the_broker(folder):
     assert told["clean"], told["findings"]
     assert told["kills"] >= 4
     assert told["coupons"] > 10
+
+
+def test_a_process_is_asked_why_it_ended_since_its_last_start_and_whatever_came_after(tmp_path):
+    def start():
+        with log.open("ab") as out:
+            return subprocess.Popen(
+                ["echo", f"12:00 CRITICAL {next(words)}\nnoise\n" * 3], stdout=out
+            )
+
+    log, words = tmp_path / "log", iter(["one", "two"])
+    process = Process("worker0", start, log)
+    for word in ("one", "two"):
+        process.process.wait()
+        assert process.said() == f"12:00 CRITICAL {word}"
+        if word == "one":
+            process.begin()
+    log.write_text(log.read_text() + "quiet\n")
+    process._told = log.stat().st_size - len("quiet\n")
+    assert process.said() == "quiet"
 
 
 def decision(number, rule=THIRD_LOOK, cid="u:1", **more):

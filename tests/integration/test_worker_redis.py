@@ -96,6 +96,7 @@ async def test_a_taken_owner_token_ends_the_worker_in_one_line(
         _, told = await asyncio.to_thread(worker.communicate, timeout=15)
         assert worker.returncode == 3
         assert "the worker stops: shard 1: fenced" in told
+        assert "the worker has stopped: shard 1: fenced" in told.splitlines()[-1]
         assert "Traceback" not in told
 
 
@@ -106,7 +107,7 @@ async def test_an_error_of_ours_ends_the_worker_and_commits_nothing_after_it(
     worker = start_worker()
     _, told = await asyncio.to_thread(worker.communicate, timeout=15)
     assert worker.returncode == 3
-    assert "a bug of ours" in told
+    assert "a bug of ours" in told.splitlines()[-1]
     with redis_empty.client() as client:
         assert client.get("{s2}:count_next") is None
         assert seen(client) == {}
