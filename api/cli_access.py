@@ -34,7 +34,7 @@ FromStdin = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from a pipe, not a prompt.")
 ]
 
-users = typer.Typer(no_args_is_help=True, help="Who may use the API and the console.")
+users = typer.Typer(no_args_is_help=True, help="Who may use the API.")
 tokens = typer.Typer(no_args_is_help=True, help="Programs' way in, each for a user.")
 
 

@@ -76,7 +76,7 @@ def versions(data: Path, as_json: bool) -> int:
             "version": version if as_json else version[:12],
             "at": at if as_json else shown_time(at),
             "by": by,
-            "rules": rules if as_json else f"{rules} rules",
+            "rules": rules,
         }
         for version, at, by, rules in found
     ]

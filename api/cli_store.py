@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.cells import cell_len, set_cell_size
 
 if TYPE_CHECKING:
     import redis
@@ -56,13 +57,27 @@ def shown_time(at: int) -> str:
 
 
 def listed(name: str, rows: list[dict[str, Any]], as_json: bool) -> None:
-    """Rows for people, a line each; for programs one object."""
+    """Rows for people, a line each under their columns' names; for programs one object."""
     if as_json:
         say(json.dumps({name: rows}, ensure_ascii=False))
         return
-    for row in rows:
-        say(
-            "  ".join(
-                f"{value}" for value in row.values() if value not in {"", None} and value != []
-            )
-        )
+    if not rows:
+        say(f"no {name}")
+        return
+    lines = [[column.replace("_", " ") for column in rows[0]]]
+    lines += [[_cell(value) for value in row.values()] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = map(set_cell_size, line, widths)
+        say("  ".join(cells).rstrip())
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return ", ".join(map(str, value))
+        case None:
+            return ""
+    return str(value)
