@@ -9,8 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from features.customer import Customer
-from features.events import Event
-from features.facet import Emit, Facet
+from features.facet import unfolded
 
 ANSWERS: Final = "answers"
 KEPT: Final = 20  # for as long as there are no later ones
@@ -43,16 +42,10 @@ def noted(customer: Customer, name: str) -> Answer | None:
     return found
 
 
-def _nothing(_state: Answers, _event: Event, _emit: Emit) -> None:
-    """No event folds into it directly."""
-
-
 def _merge(mine: Answers, theirs: Answers) -> Answers:
     """Both one's, as far as there is room: a call is asked after under any id of his."""
     both = {**theirs.kept, **mine.kept}
     return Answers(dict(list(both.items())[-KEPT_MAX:]))
 
 
-FACET: Final = Facet(
-    name=ANSWERS, version=1, state=Answers, events=frozenset(), fold=_nothing, merge=_merge
-)
+FACET: Final = unfolded(ANSWERS, Answers, _merge)

@@ -20,7 +20,7 @@ from engine.effects import Effects, Letter, Moment
 from engine.fields import THINGS
 from features.customer import Customer
 from features.events import Event, encode
-from features.facet import Emit, Facet
+from features.facet import unfolded
 from features.fold import short
 from features.models.spikes import Kind, Said, Spike, judge, note
 from features.reviews import is_complaint, topics
@@ -150,16 +150,5 @@ def receive_forget(
             fields["examples"][1] = []
 
 
-def _nothing(_state: Complaints, _event: Event, _emit: Emit) -> None:
-    """Letters tell it (`receive`)."""
-
-
-def _mine(mine: Complaints, _theirs: Complaints) -> Complaints:
-    """A merchant is never united with another."""
-    return mine
-
-
 COMPLAINTS: Final = "complaints"
-FACET: Final = Facet(
-    name=COMPLAINTS, version=1, state=Complaints, events=frozenset(), fold=_nothing, merge=_mine
-)
+FACET: Final = unfolded(COMPLAINTS, Complaints)  # letters tell it (`receive`)

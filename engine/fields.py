@@ -15,7 +15,7 @@ import msgspec
 from engine.subjects import id_of_thing
 from features.customer import Customer
 from features.events import Event
-from features.facet import Emit, Facet
+from features.facet import unfolded
 from rules.book import Told
 from rules.subjects import MOMENT, SUBJECTS, Source
 
@@ -127,10 +127,6 @@ def moment(value: Any, zone: str) -> int | None:
     return int(value) if isinstance(value, int | float) and value == value else None  # noqa: PLR0124
 
 
-def _nothing(_state: Things, _event: Event, _emit: Emit) -> None:
-    """The engine tells it, by what the book asks for (`tell`)."""
-
-
 def _merge(mine: Things, theirs: Things) -> Things:
     """The later word of either side, the known user's where both were told at once."""
     united = {
@@ -156,6 +152,4 @@ def _is_first(kind: str, field: str) -> bool:
     return bool(known and known.sources and known.sources[0].first)
 
 
-FACET: Final = Facet(
-    name=THINGS, version=1, state=Things, events=frozenset(), fold=_nothing, merge=_merge
-)
+FACET: Final = unfolded(THINGS, Things, _merge)

@@ -11,8 +11,7 @@ from engine.fields import FACET as THINGS_FACET
 from engine.fields import THINGS
 from features.catalog import FACETS
 from features.customer import Customer, Registry
-from features.events import Event
-from features.facet import Emit, Facet
+from features.facet import unfolded
 
 DAY_MS = 86_400_000
 GENERATION_IDS = 512
@@ -74,6 +73,7 @@ class Instance(msgspec.Struct, array_like=True):
     place: str = ""  # the wait it stands at, as the rule's program calls it; "" before the first
     version: str = ""  # of the rule, that it entered or was moved to; see editions.py
     left: str = ""  # the version that it was moved from
+    heard: str = ""  # what its values and texts read of the event that began it; see hearing.py
 
     @property
     def wakes(self) -> int:
@@ -202,19 +202,8 @@ def write(customer: Customer) -> Memory:
     return found
 
 
-def _nothing(_state: Memory, _event: Event, _emit: Emit) -> None:
-    """The engine writes its memory itself; no event folds into it directly."""
-
-
-def _theirs_left(mine: Memory, _theirs: Memory) -> Memory:
-    """Uniting is the engine's own act (identity.py); a plain merge keeps what is here."""
-    return mine
-
-
 ENGINE = "engine"
-FACET = Facet(
-    name=ENGINE, version=1, state=Memory, events=frozenset(), fold=_nothing, merge=_theirs_left
-)
+FACET = unfolded(ENGINE, Memory)  # uniting is an act of its own (identity.py)
 REGISTRY = Registry(
     {
         **FACETS,

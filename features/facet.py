@@ -84,3 +84,23 @@ class Facet(Generic[S]):
             return self.upgrades[version](data)
         known = ", ".join(str(v) for v in sorted({*self.upgrades, self.version}))
         raise StateError(f"facet {self.name}: version {version} is not one of {known}")
+
+
+def unfolded(name: str, state: type[S], merge: Callable[[S, S], S] | None = None) -> Facet[S]:
+    """A facet that no event changes: its owner writes it. Without `merge` the known one stays."""
+    return Facet(
+        name=name,
+        version=1,
+        state=state,
+        events=frozenset(),
+        fold=_nothing,
+        merge=merge or _mine,
+    )
+
+
+def _nothing(_state: Any, _event: Event, _emit: Emit) -> None:
+    """No event comes here."""
+
+
+def _mine(mine: S, _theirs: S) -> S:
+    return mine
