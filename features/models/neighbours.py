@@ -5,13 +5,13 @@ Must live here: the bounded table. Must not: what a pair is. A row of over `full
 what everybody buys is near to nothing.
 """
 
-import base64
 import heapq
 import math
-from array import array
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, Self
+
+from features.models.recommend import pack, unpack
 
 _EVEN: Final[Mapping[str, float]] = {}
 
@@ -97,8 +97,8 @@ class Neighbours:
             "rows": [
                 [
                     number[name],
-                    _text("H", (number[other] for other in row)),
-                    _text("d", row.values()),
+                    pack((number[other] for other in row), "<u2"),
+                    pack(row.values(), "<f8"),
                 ]
                 for name, row in self.rows.items()
             ],
@@ -121,17 +121,11 @@ class Neighbours:
 
 
 def _table(weights: Mapping[str, float], number: Mapping[str, int]) -> list[str]:
-    return [_text("H", (number[name] for name in weights)), _text("d", weights.values())]
-
-
-def _text(kind: str, numbers: Iterable[float]) -> str:
-    return base64.b64encode(array(kind, numbers).tobytes()).decode()
+    return [pack((number[name] for name in weights), "<u2"), pack(weights.values(), "<f8")]
 
 
 def _pairs(others: str, weights: str, names: Sequence[str]) -> dict[str, float]:
-    places, found = array("H"), array("d")
-    places.frombytes(base64.b64decode(others, validate=True))
-    found.frombytes(base64.b64decode(weights, validate=True))
+    places, found = unpack(others, "<u2").tolist(), unpack(weights, "<f8").tolist()
     if not all(map(math.isfinite, found)):
         raise ValueError("neighbours: expected finite weights")
     return {names[place]: weight for place, weight in zip(places, found, strict=True)}
