@@ -16,8 +16,9 @@ from rules.model import Rule
 
 IDS: Final = {"product_id": "product", "cart_id": "cart", "order_id": "order"}
 PERIODS: Final = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
-THINGS: Final = frozenset(("product", "order", "ticket", "live"))  # an event names by `<kind>_id`
 SUBJECTS_MAX: Final = 50
+# About no thing that several events may name: what is counted or followed is the customer's.
+ONE_THREAD: Final = frozenset({"customer", "event", "review", "week", *PERIODS})
 
 
 def subject_of(rule: Rule, customer: Customer, event: Event, timezone: str) -> str | None:
@@ -52,8 +53,6 @@ def id_of_thing(kind: str, event: Event, line: Mapping[str, Any]) -> str:
 
     `line` are the properties it is looked for in: the event's own, or those of one product.
     """
-    if kind in THINGS:
-        return str(line.get(f"{kind}_id") or "")
     if kind in {"review", "complaint", "drift"}:
         return event.message_id
     if kind == "coupon":
