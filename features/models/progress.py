@@ -1,8 +1,8 @@
 """How good chances were that were given before their labels were known: progressive figures.
 
 Must live here: log loss, Brier score, area under the curve, calibration. Must not: a model.
-The last two are over the last 2,000 examples. Calibration error: how far, in ten bins of the chance
-given, the mean chance is from the share of yeses, each bin by its examples.
+Log loss is over all examples, the last three over the last 2,000. Calibration error: how far, in
+ten bins of the chance given, the mean chance is from the share of yeses, each bin by its examples.
 """
 
 from bisect import bisect_left, bisect_right
@@ -22,7 +22,7 @@ class Progress:
     def __init__(self) -> None:
         self.examples = 0
         self.positives = 0
-        self._loss = self._base_loss = self._squares = 0.0
+        self._loss = self._base_loss = 0.0
         self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT_MAX)
 
     def add(self, chance: float, label: int) -> float:
@@ -31,7 +31,6 @@ class Progress:
         loss = log_loss(chance, label)
         self._loss += loss
         self._base_loss += log_loss(base, label)
-        self._squares += (chance - label) ** 2
         self._recent.append((label, round(chance, 6)))
         self.examples += 1
         self.positives += label
@@ -44,7 +43,8 @@ class Progress:
         found = {
             "log_loss": self._loss / self.examples,
             "base_log_loss": self._base_loss / self.examples,
-            "brier": self._squares / self.examples,
+            "brier": sum((label - chance) ** 2 for label, chance in self._recent)
+            / len(self._recent),
             "positive_rate": self.positives / self.examples,
             "calibration_error": calibration_error(self._recent),
         }
@@ -59,7 +59,6 @@ class Progress:
             "positives": self.positives,
             "loss": self._loss,
             "base_loss": self._base_loss,
-            "squares": self._squares,
             "recent": [list(pair) for pair in self._recent],
         }
 
@@ -69,7 +68,6 @@ class Progress:
         found = cls()
         found.examples, found.positives = int(state["examples"]), int(state["positives"])
         found._loss, found._base_loss = float(state["loss"]), float(state["base_loss"])
-        found._squares = float(state["squares"])
         found._recent.extend((int(label), float(chance)) for label, chance in state["recent"])
         return found
 

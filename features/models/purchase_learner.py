@@ -6,20 +6,17 @@ figure here has seen its own answer.
 """
 
 import math
-from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
 
 from river import compose, linear_model, optim, preprocessing, utils
 
-from features.models.progress import area_under_curve, calibration_error
+from features.models.progress import Progress
 from features.models.purchase import INPUTS, MODEL
 
-RECENT_MAX: Final = 2000
 START_LOGIT: Final = -3.0  # before the first example: about 5 in 100 buy within a day
 LEARNING_RATE: Final = 0.1
 LEAST_OF_EACH: Final = 10
-LOSS_MIN: Final = 1e-12
 
 
 class Learner:
@@ -32,12 +29,13 @@ class Learner:
             optimizer=self._optimizer, intercept_init=START_LOGIT, intercept_lr=0.02
         )
         self._model = compose.Pipeline(self._scaler, self._regression)
-        self.examples = 0
-        self.positives = 0
-        self._loss = 0.0
-        self._base_loss = 0.0
+        self._progress = Progress()
         self.last_loss = 0.0
-        self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT_MAX)
+
+    @property
+    def examples(self) -> int:
+        """How many were learned from."""
+        return self._progress.examples
 
     def score(self, inputs: Sequence[float]) -> float:
         """The probability that the model as it stands gives."""
@@ -53,39 +51,20 @@ class Learner:
             raise ValueError(f"label: expected 0 or 1, got {label!r}")
         named = _named(inputs)
         score = float(self._model.predict_proba_one(named).get(True, 0.5))
-        base_rate = (self.positives + 0.5) / (self.examples + 1.0)
-        self.last_loss = _log_loss(score, label)
-        self._loss += self.last_loss
-        self._base_loss += _log_loss(base_rate, label)
-        self._recent.append((int(label), round(score, 6)))
-        self.examples += 1
-        self.positives += int(label)
+        self.last_loss = self._progress.add(score, int(label))
         self._model.learn_one(named, bool(label))
         return score
 
     def metrics(self) -> dict[str, float]:
-        """Progressive figures: log_loss over all examples, the others over the last 2,000.
-
-        base_log_loss is what always saying the rate so far would have lost. auc is left out
-        while the examples are all of one kind.
-        """
-        if not self.examples:
-            return {}
-        found = {
-            "log_loss": self._loss / self.examples,
-            "base_log_loss": self._base_loss / self.examples,
-            "positive_rate": self.positives / self.examples,
-            "brier": sum((label - score) ** 2 for label, score in self._recent) / len(self._recent),
-            "calibration_error": calibration_error(self._recent),
-        }
-        if len({label for label, _ in self._recent}) == 2:
-            found["auc"] = area_under_curve(self._recent)
-        return found
+        """See `progress`."""
+        return self._progress.metrics()
 
     def weights(self) -> dict[str, Any]:
         """What Scorer reads, once there are ten of either kind: the first day's are all yeses."""
-        if min(self.positives, self.examples - self.positives) < LEAST_OF_EACH:
-            return {}
+        yeses = self._progress.positives
+        return self._fitted() if min(yeses, self.examples - yeses) >= LEAST_OF_EACH else {}
+
+    def _fitted(self) -> dict[str, Any]:
         return {
             "model": MODEL,
             "weights": _plain(self._regression.weights),
@@ -97,18 +76,10 @@ class Learner:
     def state(self) -> dict[str, Any]:
         """See `model.Learner`."""
         return {
-            "model": MODEL,
-            "weights": _plain(self._regression.weights),
-            "intercept": float(self._regression.intercept),
-            "means": _plain(self._scaler.means),
-            "variances": _plain(self._scaler.vars),
+            **self._fitted(),
             "gradients": _plain(self._optimizer.g2),
             "iterations": int(self._optimizer.n_iterations),
-            "examples": self.examples,
-            "positives": self.positives,
-            "loss": self._loss,
-            "base_loss": self._base_loss,
-            "recent": [list(pair) for pair in self._recent],
+            **self._progress.state(),
         }
 
     @classmethod
@@ -128,11 +99,7 @@ class Learner:
         )
         learner._regression.intercept = state["intercept"]
         learner._optimizer.n_iterations = state["iterations"]
-        learner.examples = state["examples"]
-        learner.positives = state["positives"]
-        learner._loss = state["loss"]
-        learner._base_loss = state["base_loss"]
-        learner._recent.extend((label, score) for label, score in state["recent"])
+        learner._progress = Progress.restore(state)
         return learner
 
 
@@ -146,7 +113,3 @@ def _named(inputs: Sequence[float]) -> dict[str, float]:
 
 def _plain(values: Mapping[Any, Any]) -> dict[str, float]:
     return {str(name): float(value) for name, value in values.items()}
-
-
-def _log_loss(probability: float, label: int) -> float:
-    return -math.log(max(probability if label else 1.0 - probability, LOSS_MIN))
