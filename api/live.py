@@ -21,7 +21,9 @@ from api.up_counts import Counts
 LINE_S = 5
 RATE_WINDOW_S = 5
 MESSAGES_KEPT = 6
-RULES_SHOWN = 12  # with these and its messages the screen is 28 lines high
+RULES_SHOWN = 12  # at most, where the terminal is high enough
+OTHER_LINES = 18  # of a full screen
+LEARNING = 1_000  # examples; an AUC of fewer says nothing
 QUERY = "SELECT rule, result, count() FROM decisions FINAL GROUP BY ALL"
 EVENT = '{"userId":"me","event":"Cart Viewed"}'
 
@@ -42,8 +44,9 @@ class Look:
         yield "the API", f"{self.api}/openapi.json   {self.api}/readyz"
         yield "a question", f'{self.laike} query "{QUERY}"{folder}'
         if self.write_key:
-            yield "an event", f"curl -u $KEY: {self.api}/v1/track -d '{EVENT}'"
-            yield "its KEY", self.write_key
+            yield "an event", f"KEY={self.write_key}"
+            yield "", f"curl -u $KEY: {self.api}/v1/track \\"  # a long line would break anywhere
+            yield "", f"  -d '{EVENT}'"
         yield "the logs", f"{self.data}/logs"
 
 
@@ -116,7 +119,7 @@ class Screen:
         decisions = sum(sum(of.values()) for of in counts.decisions.values())
         return (
             f"{self._clock()}{counts.events_in:,} events in, {self.rate:,.0f}/s, "
-            f"lag {counts.lag:,}, "
+            f"{counts.lag:,} waiting, "
             f"{decisions:,} decisions, {counts.outcomes_written:,} outcomes, "
             f"p50 {_ms(latency['p50'])} p99 {_ms(latency['p99'])}, "
             f"{counts.quarantined:,} quarantined"
@@ -144,7 +147,7 @@ class Screen:
         title = f"来客 Laike  {self._clock()}{self.phase}"
         told = Text("\n".join(self._messages), style="dim")
         ended = self.phase == "ended"
-        hint = None if ended else "Ctrl-C drains and ends"
+        hint = "Ctrl-C drains and ends" if self.phase == "running" else None
         panel = Panel(body, title=title, subtitle=hint, padding=(1, 2))
         return Group(panel, told) if ended else Group(panel, look, told)
 
@@ -154,11 +157,12 @@ class Screen:
         table.add_row(*(Text(t, style="dim") for t in ("decisions by rule", "acted", "held")))
         decisions = self.counts.decisions
         busiest = sorted(decisions, key=lambda rule: -sum(decisions[rule].values()))
-        for rule in sorted(busiest[:RULES_SHOWN]):
+        shown = max(3, min(RULES_SHOWN, self.console.height - OTHER_LINES))
+        for rule in sorted(busiest[:shown]):
             numbers = (decisions[rule].get(kind, 0) for kind in ("act", "hold"))
             cells = (Text(f"{number:,}", "bold", justify="right") for number in numbers)
             table.add_row(rule, *cells)
-        if more := len(busiest[RULES_SHOWN:]):
+        if more := len(busiest[shown:]):
             table.add_row(Text(f"and {more} more", style="dim"))
         return table
 
@@ -167,6 +171,11 @@ class Screen:
         self._messages.clear()
         self.look = look
         self.phase = "running"
+
+    def drain(self) -> None:
+        """It is to end: say so at once, since the first numbers may take seconds."""
+        self.phase = "draining"
+        self.say("draining: what came in is decided and carried out; Ctrl-C again ends at once")
 
     def end(self, counts: Counts, told: str) -> None:
         """The last numbers, left standing, and how it ended."""
@@ -179,7 +188,7 @@ class Screen:
         counts, latency = self.counts, self.counts.latency_ms
         yield "events a second", f"{self.rate:,.0f}"
         yield "events in", f"{counts.events_in:,}"
-        yield "lag", f"{counts.lag:,}"
+        yield "events waiting", f"{counts.lag:,}"
         yield "quarantined", f"{counts.quarantined:,}"
         yield "duplicates dropped", f"{counts.duplicates_dropped:,}"
         yield "rows of outcomes", f"{counts.outcomes_written:,}"
@@ -187,7 +196,11 @@ class Screen:
         yield "event to outcome, p99", _ms(latency["p99"])
         for model, figures in counts.models.items():
             if "auc" in figures:
-                yield f"{model.replace('_', ' ')} AUC", f"{figures['auc']:.2f}"
+                early = figures["examples"] < LEARNING
+                yield (
+                    f"{model.replace('_', ' ')} AUC",
+                    "learning" if early else f"{figures['auc']:.2f}",
+                )
 
 
 def _ms(value: float | None) -> str:

@@ -75,9 +75,12 @@ class Run:
         time.sleep(TICK_S)
 
     def _see(self, counts: Counts) -> None:
+        self._note(counts)
+        self.screen.show(counts)
+
+    def _note(self, counts: Counts) -> None:
         if self.first_outcome_s is None and counts.outcomes_written > self.before.outcomes_written:
             self.first_outcome_s = round(time.monotonic() - self.begun, 1)
-        self.screen.show(counts)
 
     def settle(self, seconds: float) -> bool:
         """Wait until every record is processed and every effect is a row; False if time ran out."""
@@ -91,12 +94,13 @@ class Run:
 
     def end(self, seconds: float) -> dict[str, Any]:
         """Drain within `seconds`, end the parts in reverse, and give the summary."""
-        self.screen.phase = "draining"
+        self.screen.drain()
         deadline = time.monotonic() + seconds
         self.stack.quiet("traffic", seconds / 4)
         ran = time.monotonic() - self.began
         drained = self.settle(max(1.0, deadline - time.monotonic() - ENDING_S))
         counts = self.gauge.counts(whole=True)
+        self._note(counts)  # one may have come since the last look
         self.gauge.close()
         patience = max(ENDING_S, deadline - time.monotonic()) if self.stack.leaving else STOP_S
         killed = self.stack.stop(patience)

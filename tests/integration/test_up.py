@@ -101,12 +101,12 @@ def test_a_shop_for_a_while_then_again(tmp_path):
     assert told["events_per_second"] > 0
     assert told["wrong"] == []
     assert told["started_seconds"] > 0
-    first = told["first_outcome_seconds"]  # None where a slow machine saw none in time
-    assert first is None or told["started_seconds"] < first
+    first = told["first_outcome_seconds"]  # None only where a slow machine had none in time
+    assert told["started_seconds"] < first if told["outcomes_written"] else first is None
     assert rows(data, "model_metrics") > 0
     assert running(data) is None
     again = last_json(laike("up", "--for", "2s", "--json", "--data", data))
-    assert again["events_in"] > told["events_in"]
+    assert again["events_in"] >= told["events_in"]
     assert sum(again["decisions_by_rule"].values()) >= sum(told["decisions_by_rule"].values())
     other = laike("up", "--clock", "wall", "--data", data)
     assert other.returncode == 1

@@ -1,5 +1,7 @@
 """The live table fits an ordinary terminal, however many rules there are, and shows the model."""
 
+import io
+
 from rich.console import Console
 
 from api.live import RULES_SHOWN, Look, Screen
@@ -16,9 +18,9 @@ COUNTS = Counts(
 )
 
 
-def shown(counts: Counts) -> list[str]:
-    """The screen of a terminal of 100 by 30, full of messages."""
-    console = Console(width=100, height=30, force_terminal=True, color_system=None)
+def shown(counts: Counts, width: int = 100, height: int = 30) -> list[str]:
+    """The screen of such a terminal, full of messages."""
+    console = Console(width=width, height=height, force_terminal=True, color_system=None)
     screen = Screen(console)
     screen.go(Look("http://127.0.0.1:8000", ".laike", ".venv/bin/laike", "server_" + "k" * 32))
     screen.counts = counts
@@ -38,6 +40,27 @@ def test_it_fits_and_shows_the_busiest_rules_and_the_models_score():
     assert "a-rule-of-some-length-19" in text
     assert "a-rule-of-some-length-00" not in text
     assert f"and {20 - RULES_SHOWN} more" in text
+
+
+def test_on_a_small_terminal_fewer_rules_leave_room_and_no_command_breaks():
+    lines = shown(COUNTS, width=80, height=24)
+    assert sum("a-rule-of-some-length" in line for line in lines) == 6
+    text = [line.strip() for line in lines]
+    assert f"an event    KEY=server_{'k' * 32}" in text
+    assert "curl -u $KEY: http://127.0.0.1:8000/v1/track \\" in text
+    assert """-d '{"userId":"me","event":"Cart Viewed"}'""" in text
+
+
+def test_a_score_of_few_examples_is_not_shown():
+    few = Counts(models={"purchase_24h": {"auc": 0.3, "examples": 195}})
+    assert "0.30" not in "\n".join(shown(few))
+    assert "learning" in "\n".join(shown(few))
+
+
+def test_the_end_is_told_at_once():
+    console = Console(width=100, height=30, file=io.StringIO())
+    Screen(console).drain()
+    assert "draining" in console.file.getvalue()
 
 
 def test_a_question_to_copy_stands_on_one_line():
