@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from engine.effects import Moment
 from engine.fields import fields_of
+from engine.hearing import laid
 from engine.journal import Instance, memory
 from engine.scores import scores_read
 from features.customer import Customer
@@ -41,6 +42,12 @@ def _fields(
     return fields_of(customer, rule.once_per, subject)
 
 
+def _heard(
+    _of: Customer, _moment: Moment, _rule: Rule, _about: str, it: Instance | None
+) -> Mapping[str, Any]:
+    return laid(it.heard) if it is not None else {}
+
+
 def _segments(
     customer: Customer, moment: Moment, rule: Rule, _about: str, _it: Instance | None
 ) -> Mapping[str, Any]:
@@ -69,4 +76,4 @@ def _digest(
     return {"digest.count": 1.0 + len(others), "digest.subjects": [subject, *others]}
 
 
-LAYERS: Final[tuple[Layer, ...]] = (_arrived, _fields, _segments, _scores, _digest)
+LAYERS: Final[tuple[Layer, ...]] = (_arrived, _fields, _heard, _segments, _scores, _digest)

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Final
 
 from engine.journal import Journey
-from engine.subjects import IDS, subject_at, subject_of, subjects_in
+from engine.subjects import IDS, ONE_THREAD, subject_at, subject_of, subjects_in
 from engine.triggers import enter, fail
 from engine.turn import Turn
 from features.events import Event
@@ -20,7 +20,6 @@ from rules.model import PERIODS, Rule, SequenceStep, SequenceTrigger, ThenNot
 THREAD_MAX: Final = 100
 THREADS_MAX: Final = 32
 WAITING_MAX: Final = 20
-ONE_THREAD: Final = frozenset({"customer", "event", *PERIODS})  # not about a thing of its own
 
 Thread = list[tuple[int, int]]  # when (ms), and which links it is, as bits; the last one: away
 

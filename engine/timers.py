@@ -18,6 +18,7 @@ from engine.membership import look
 from engine.requests import claim_again
 from engine.sequences import stayed_away
 from engine.steps import advance, close
+from engine.subjects import subject_at
 from engine.triggers import enter, fail
 from engine.turn import Turn
 from rules.book import Book, Ears
@@ -162,8 +163,11 @@ def _fire(turn: Turn, rule: Rule, about: str, due: int) -> None:
     elif isinstance(rule.trigger, SequenceTrigger):
         stayed_away(turn, rule, about)
     try:
-        is_date = isinstance(rule.trigger, DueTrigger)
-        subject = came(turn, rule, about, due) if is_date else about
+        subject: str | None = about
+        if isinstance(rule.trigger, DueTrigger):
+            subject = came(turn, rule, about, due)
+        elif isinstance(rule.trigger, InactiveTrigger):
+            subject = subject_at(rule, about, due, turn.zone)
         if subject is not None and _wanted(turn, rule, about, due):
             enter(turn, rule, subject, due)
     except Exception as error:  # noqa: BLE001 - a rule's fault is that rule's alone

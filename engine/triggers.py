@@ -8,10 +8,11 @@ from typing import Final
 
 from engine.acting import hold, hold_once
 from engine.effects import LATE_EVENT_MS
+from engine.hearing import kept
 from engine.ids import instance_key
 from engine.journal import COUNTED_SUBJECTS_MAX, FIRED_MAX, OPEN_MAX, Instance, Journey
 from engine.steps import advance, close
-from engine.subjects import subject_at, subject_of
+from engine.subjects import ONE_THREAD, subject_at, subject_of
 from engine.turn import Turn
 from features.events import Event
 from rules.model import EventTrigger, Rule, Wait
@@ -54,6 +55,7 @@ def _counted(turn: Turn, rule: Rule, trigger: EventTrigger, subject: str, at: in
     """Whether this is the `count`-th within the window for the subject (then it starts anew)."""
     if trigger.count <= 1:
         return True
+    subject = "" if rule.once_per in ONE_THREAD else subject
     counts = turn.journey.counts.setdefault(rule.name, {})
     times = [t for t in counts.pop(subject, ()) if t > at - trigger.within_ms]
     times.append(at)
@@ -85,6 +87,8 @@ def enter(turn: Turn, rule: Rule, subject: str, at: int, event: Event | None = N
     if past and not isinstance(rule.steps[0], Wait):
         hold(turn, rule, instance, "late", at)
         return
+    if rule.hears and event is not None:
+        instance.heard = kept(event, rule.hears)
     journey.open.append(instance)
     advance(turn, rule, instance, at)
     if past and instance.due <= log_time and instance in journey.open:

@@ -36,7 +36,7 @@ from rules.model import (
 )
 from rules.program import flat, lots
 from rules.reading import Reader
-from rules.reads import laid_over
+from rules.reads import at_hand, laid_over
 from rules.risk import rule_risk
 from rules.shop import share
 from rules.steps import steps
@@ -175,6 +175,7 @@ def campaign(reader: Reader, node: Node, shop: Shop, near_by: Surroundings) -> R
     )
     name = reader.parse(found["rule"], _name, "") if "rule" in found else ""
     inside = near_by.digesting() if "digest" in found else near_by
+    inside = inside.hearing() if at_hand(when) else inside
     items = steps(reader, found["do"], inside) if "do" in found else ()
     made = flat(items) if len(reader.errors) == before else ()
     status = reader.choice(found["status"], "status", STATUSES) if "status" in found else "draft"
@@ -183,8 +184,10 @@ def campaign(reader: Reader, node: Node, shop: Shop, near_by: Surroundings) -> R
     rates, referrer = limits(reader, found["limit"]) if "limit" in found else ((), ())
     held_out = share(reader, found["holdout"]) if "holdout" in found else default
     late = reader.parse(found["late"], duration, LATE_MS) if "late" in found else LATE_MS
+    own_quiet = quiet(reader, found["quiet_hours"]) if "quiet_hours" in found else None
+    hours = own_quiet if own_quiet or purpose != "marketing" else shop.quiet
     tests = (
-        examples(reader, found["examples"], scope, lots(made) if made else None)
+        examples(reader, found["examples"], scope, lots(made) if made else None, hours)
         if "examples" in found
         else ()
     )
@@ -193,7 +196,6 @@ def campaign(reader: Reader, node: Node, shop: Shop, near_by: Surroundings) -> R
     owner = reader.text(found["owner"], "owner", 64) if "owner" in found else ""
     priority = reader.number(found["priority"], "priority", 0, 1_000) if "priority" in found else 50
     own_risk = rule_risk(reader, node, found["risk"], scope) if "risk" in found else None
-    own_quiet = quiet(reader, found["quiet_hours"]) if "quiet_hours" in found else None
     edited = reader.choice(found["in_flight"], "way", IN_FLIGHT) if "in_flight" in found else ""
     gathers = digest(reader, found["digest"], when) if "digest" in found else None
     spends = budget(reader, found["budget"], near_by.currency) if "budget" in found else None

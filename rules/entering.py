@@ -72,11 +72,9 @@ def once_per(reader: Reader, node: Node) -> str:
 
 def check_once_per(reader: Reader, node: Node, found: str, when: Trigger) -> None:
     """Whether the trigger can say which subject an instance is about."""
-    if isinstance(when, InactiveTrigger) and found != "lapse":
+    if isinstance(when, InactiveTrigger) and found not in {"lapse", "customer", *PERIODS}:
         reader.error(
-            node,
-            f"`{found}`: with `inactive`, once_per is lapse; to act less often write a limit, "
-            "such as `limit: 1 per ever`",
+            node, f"`{found}`: a silence is about no {found}; write lapse, customer or a period"
         )
     elif found == "lapse" and not isinstance(when, InactiveTrigger):
         reader.error(node, "`lapse`: there is one with `inactive` only")

@@ -14,14 +14,17 @@ from rules.gates import REASONS
 from rules.model import Example, Expectation
 from rules.reading import Reader
 from rules.scope import Kind, Scope
-from rules.values import duration, moment, percent, tidy
+from rules.shape_shop import Quiet
+from rules.values import duration, moment, tidy
 
 EXAMPLE: Final = Form(
     "example",
     "an example",
     {
         "name": Key("text", "what it shows"),
-        "start": Key("moment", "when it begins (2026-01-05 00:00)"),
+        "start": Key(
+            "moment", "when it begins (2026-01-05 00:00, or the end of quiet hours that hold then)"
+        ),
         "customer": Key("values", "features laid over the catalog's: {orders.count: 2}"),
         "given": Key("[#given]", "the events, in any order", needed=True),
         "expect": Key(
@@ -57,25 +60,32 @@ EXPECT: Final = Form(
     },
     others="any",
 )
+LASTING: Final = ("valid", "due", "expires", "for")
 START: Final = "2026-01-05"
+MINUTE_MS: Final = 60_000
 MANY: Final = 200
 
 
 def examples(
-    reader: Reader, node: Node, scope: Scope, lots: Collection[str] | None
+    reader: Reader, node: Node, scope: Scope, lots: Collection[str] | None, quiet: Quiet | None
 ) -> tuple[Example, ...]:
-    """All examples of a rule; `lots` names the branches it draws, None when that is not known."""
+    """All examples of a rule; `lots` names the branches it draws, None when that is not known.
+
+    Who writes no start does not mean a quiet hour: `quiet` are the rule's.
+    """
+    start = moment(START, scope.zone)
+    if quiet and quiet.holds(0):
+        start += quiet.ends * MINUTE_MS
     return tuple(
-        _example(reader, item, scope, number, lots)
+        _example(reader, item, scope, number, lots, start)
         for number, item in enumerate(reader.items(node), start=1)
     )
 
 
 def _example(
-    reader: Reader, node: Node, scope: Scope, number: int, lots: Collection[str] | None
+    reader: Reader, node: Node, scope: Scope, number: int, lots: Collection[str] | None, start: int
 ) -> Example:
     found = reader.fields(node, EXAMPLE)
-    start = moment(START, scope.zone)
     if "start" in found:
         start = reader.parse(found["start"], lambda text: moment(text, scope.zone), start)
     name = reader.text(found["name"], "an example's name") if "name" in found else f"{number}"
@@ -233,7 +243,7 @@ def _expected(reader: Reader, node: Node, start: int, scope: Scope) -> Expectati
     at = _at(reader, found.pop("at"), start, scope) if "at" in found else 0
     held = _reason(reader, found.pop("held")) if "held" in found else ""
     actions: list[tuple[str, str]] = []
-    fields: dict[str, Any] = {}
+    fields: dict[str, str] = {}
     refused = False
     for name, value in found.items():
         refused = refused or (name in ACTIONS and reader.refused(value, f"do.{name}"))
@@ -242,7 +252,9 @@ def _expected(reader: Reader, node: Node, start: int, scope: Scope) -> Expectati
                 (name, reader.text(item, f"a {name}'s name")) for item in reader.items(value)
             ]
         elif isinstance(value, Text):
-            fields[name] = _field(value)
+            fields[name] = value.value
+            if name in LASTING:
+                reader.parse(value, duration, 0)
         else:
             reader.error(value, f"`{name}` is one plain value here")
     if bool(held) == bool(actions) and not refused:
@@ -257,10 +269,3 @@ def _reason(reader: Reader, node: Node) -> str:
     if isinstance(node, Text) and node.value.startswith("unknown:"):
         return node.value
     return reader.choice(node, "reason to hold", REASONS, "held")
-
-
-def _field(node: Text) -> Any:
-    try:
-        return percent(node.value)
-    except BadText:
-        return _scalar(node)

@@ -21,7 +21,7 @@ from rules.errors import BadText, RuleError, RuleErrors, format_errors, near
 from rules.model import Offer, Rule, Segment, Shop
 from rules.offers import check_offers, offer
 from rules.reading import Reader
-from rules.reads import after_waits, laid_over, template_names, templates_named, told
+from rules.reads import heard, laid_over, of_event, template_names, templates_named, told
 from rules.scope import Scope, catalog_scope
 from rules.segments import segment
 from rules.shop import LANGUAGES, shop
@@ -156,9 +156,8 @@ class _Load:
                 inside = near_by.about(rule.once_per)
                 inside = inside.digesting() if rule.digest else inside
                 laid = self._names(rule, templates, inside.scope)
-                rules[rule.name] = replace(
-                    rule, laid=rule.laid | laid | laid_over((own.pauses, own.risk))
-                )
+                laid |= rule.laid | laid_over((own.pauses, own.risk))
+                rules[rule.name] = replace(rule, laid=laid, hears=heard(laid))
         self.errors += without_ceiling(rules, offers, own)
         if self.errors:
             raise RuleErrors(self.errors)
@@ -241,14 +240,13 @@ class _Load:
         Of these the names that are no features: the engine lays them over.
         """
         laid: set[str] = set()
-        waited = after_waits(rule.steps)
-        for at, action, channels in told(rule):
-            names = template_names(rule, action, scope, event=at not in waited)
+        for action, channels in told(rule):
+            names = template_names(rule, action, scope)
             names |= {"shop.name"} if templates.shop.name else set()
             for place, read in templates.names.items():
                 if place[0] not in templates_named(action) or place[1] not in channels:
                     continue
-                laid |= read.keys() & set(scope.laid_over)
+                laid |= {name for name in read if name in scope.laid_over or of_event(name)}
                 for name, line in read.items():
                     if not _given(name, names):
                         self.errors.append(_stranger(templates, place, name, line, rule, names))
@@ -256,7 +254,7 @@ class _Load:
 
 
 def _given(name: str, names: frozenset[str]) -> bool:
-    if name in names or (name.startswith("event.") and "event.*" in names):
+    if name in names or (of_event(name) and "event.*" in names):
         return True
     above = name.rpartition(".")[0]
     return bool(above) and above in names and not any(one.startswith(f"{above}.") for one in names)

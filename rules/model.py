@@ -200,13 +200,13 @@ Step = Wait | Act | Stop | Choose | Split | Bandit | Jump
 class Expectation:
     """What an example expects `at_ms` after its start: actions by kind and name, or a hold.
 
-    `fields` are further fields some action of that decision must have (off: 40).
+    `fields` are further fields some action of that decision must have (off: 40), as written.
     """
 
     at_ms: int
     actions: tuple[tuple[str, str], ...] = ()
     held: str = ""
-    fields: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -251,6 +251,7 @@ class Rule:
     digest: Rate | None = None
     budget: Budget | None = None
     laid: frozenset[str] = frozenset()  # names its expressions read that the engine lays over
+    hears: frozenset[str] = frozenset()  # properties of the event that begins it, that its do reads
     examples: tuple[Example, ...] = ()
     file: str = ""
     line: int = 0

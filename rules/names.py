@@ -49,14 +49,16 @@ class Names:
         shown = f"{root}.{'.'.join(parts)}"
         if len(parts) > 1:
             raise BadText(f"`{shown}`: an event's properties are one deep: {root}.NAME")
-        if root == "event" and not self.scope.event:
+        if root == "event" and self.scope.heard:
+            self.laid.add(shown)
+        elif root == "event" and not self.scope.event:
             raise BadText(
                 f"`{shown}`: there is no event here, this is read again before every step; "
                 "conditions on the event belong under `when:` in its own `if:`"
             )
         kind = self.scope.properties.get(parts[0], "any")
         function = "raw(event" if root == "event" else "field(item"
-        code = f"{function}, {parts[0]!r})"
+        code = f"{function}, {parts[0]!r})" if shown not in self.laid else f"extra.get({shown!r})"
         return self._property(shown, kind, code, readable=root == "event")
 
     def _property(self, shown: str, kind: Kind, code: str, *, readable: bool) -> Term:

@@ -13,21 +13,15 @@ from rules.model import (
     Act,
     Action,
     Alert,
-    Bandit,
-    Choose,
     Coupon,
     EventTrigger,
-    ItemTrigger,
-    Jump,
     Notify,
     Points,
     Recommend,
     Rule,
     SequenceTrigger,
     Show,
-    Split,
-    Step,
-    Wait,
+    Trigger,
 )
 from rules.scope import Scope
 from rules.subjects import ALL_FIELDS
@@ -71,31 +65,33 @@ def _merchant(rule: Rule) -> frozenset[str]:
     return frozenset({name}) if tells and name in ALL_FIELDS else frozenset()
 
 
-def after_waits(steps: tuple[Step, ...]) -> frozenset[int]:
-    """The indexes that may be reached after a wait, when the event is no longer at hand."""
-    waited: set[int] = set()
-    for at, step in enumerate(steps):
-        if isinstance(step, Choose):
-            to = [target for _, target in step.branches] + [step.otherwise]
-        elif isinstance(step, Split | Bandit):
-            to = [branch.target for branch in step.branches]
-        else:
-            to = [step.target if isinstance(step, Jump) else at + 1]
-        if at in waited or isinstance(step, Wait):
-            waited.update(to)
-    return frozenset(waited)
+def at_hand(trigger: Trigger | None) -> bool:
+    """Whether an event begins the rule, which its values and templates may then read."""
+    if isinstance(trigger, SequenceTrigger):
+        return trigger.then_not is None
+    return isinstance(trigger, EventTrigger)
 
 
-def told(rule: Rule) -> Iterator[tuple[int, Told, tuple[str, ...]]]:
-    """The actions with a template, each with its index in the program and its channels."""
-    for at, step in enumerate(rule.steps):
+def of_event(name: str) -> bool:
+    """Whether it is a property of the event: they are one deep."""
+    return name.startswith("event.") and name.count(".") == 1
+
+
+def heard(laid: frozenset[str]) -> frozenset[str]:
+    """The properties of the event among the names that are laid over."""
+    return frozenset(name.partition(".")[2] for name in laid if of_event(name))
+
+
+def told(rule: Rule) -> Iterator[tuple[Told, tuple[str, ...]]]:
+    """The actions with a template, each with its channels."""
+    for step in rule.steps:
         for action in step.actions if isinstance(step, Act) else ():
             if isinstance(action, Notify):
-                yield at, action, action.via
+                yield action, action.via
             elif isinstance(action, Show):
-                yield at, action, (PAGE,)
+                yield action, (PAGE,)
             elif isinstance(action, Alert):
-                yield at, action, ("email",)
+                yield action, ("email",)
 
 
 def templates_named(action: Told) -> frozenset[str]:
@@ -113,10 +109,10 @@ def written(value: Value) -> Iterator[str]:
         yield str(value.value)
 
 
-def template_names(rule: Rule, action: Told, scope: Scope, *, event: bool) -> frozenset[str]:
-    """What the template of an action may use; `event.*` when the event is at hand."""
+def template_names(rule: Rule, action: Told, scope: Scope) -> frozenset[str]:
+    """What the template of an action may use; `event.*` of the event that began the rule."""
     names = {*scope.features, *scope.laid_over, *action.with_, "language"}
-    if event and isinstance(rule.trigger, EventTrigger | SequenceTrigger | ItemTrigger):
+    if at_hand(rule.trigger):
         names.add("event.*")
     for step in rule.steps:
         for other in step.actions if isinstance(step, Act) else ():

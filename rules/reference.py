@@ -102,8 +102,9 @@ def _lines() -> Iterator[str]:
     yield (
         "`and or not`, comparisons, `in`, `+ - * /`, `a if c else b`, and "
         f"{_words(f'{name}()' for name in FUNCTIONS)}. Names: the catalog's features, `event.NAME` "
-        "(under `when` and where an event is heard), the subject's fields, `segment.NAME`, "
-        "`arrived` after a wait for an event."
+        "(under `when` and where an event is heard; in the values of `do`, not in its `if`, of the "
+        "event that began the rule), the subject's fields, `segment.NAME`, `arrived` after a wait "
+        "for an event."
     )
     yield from ("", "### Scores: what models say of him; missing while there is no model", "")
     yield from ("| name | unit | |", "|---|---|---|")
@@ -115,8 +116,8 @@ def _lines() -> Iterator[str]:
     yield from ("### Templates: `templates/NAME.{zh,en}.{CHANNEL}.j2`", "")
     yield (
         "Jinja2 without globals. Names: features, the subject's fields, `with`, `coupon.*`, "
-        "`points.*`, `items`, and `event.*` before the first wait. Filters of ours: `day`, `time`, "
-        f"`money`, `off`. At most so many characters: {lengths}."
+        "`points.*`, `items`, and `event.NAME` of the event that began the rule. Filters of ours: "
+        f"`day`, `time`, `money`, `off`. At most so many characters: {lengths}."
     )
 
 

@@ -29,13 +29,15 @@ class Scope:
     features: Mapping[str, Known]
     properties: Mapping[str, Kind] = field(default_factory=dict)
     event: bool = False
+    heard: bool = False  # the event that began the rule: values may read it, conditions may not
     laid_over: Mapping[str, Kind] = field(default_factory=dict)
     closed: Mapping[str, str] = field(default_factory=dict)  # names out of reach here: why
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Asia/Shanghai"))
 
     def with_event(self, event: bool = True) -> "Scope":
         """The same names, with or without an event at hand."""
-        return self if event == self.event else replace(self, event=event)
+        alike = event == self.event and not self.heard
+        return self if alike else replace(self, event=event, heard=False)
 
     def with_names(self, **names: Kind) -> "Scope":
         """The same names and some that the engine lays over (`arrived`)."""

@@ -43,6 +43,10 @@ class Surroundings:
         }
         return replace(self, scope=self.scope.opened(opened))
 
+    def hearing(self) -> "Surroundings":
+        """The same, where the event that began the rule may be read."""
+        return replace(self, scope=replace(self.scope, heard=True))
+
     def digesting(self) -> "Surroundings":
         """The same, inside a rule with a digest."""
         return replace(self, scope=self.scope.opened(DIGEST))

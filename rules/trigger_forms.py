@@ -20,7 +20,8 @@ WHEN: Final = Form(
         ),
         "count": Key(
             "whole",
-            "on the count-th within `within`, counted for each subject of once_per",
+            "on the count-th within `within`, counted for each subject of once_per; a period, an "
+            "event and a review have none: for the customer",
             "event: Product Viewed\ncount: 3\nwithin: 24h",
         ),
         "within": Key("duration", "how far apart count or sequence may be", ""),

@@ -27,6 +27,7 @@ from features.values import BadEvent
 from rules.actions import ACTIONS
 from rules.book import Book
 from rules.model import DueTrigger, Example, Expectation, Rule
+from simulator.rule_fields import fits, offset, written
 from simulator.rule_traces import Trace, Watch
 
 SETTINGS: Final = Settings(shard=0, shards=1, secret=b"rule examples", record_clock=True)
@@ -279,16 +280,11 @@ def _fields(row: Row, expected: Expectation) -> list[str]:
     """The fields an example asks for, each of which some action must have."""
     why = []
     for name, wanted in expected.fields.items():
-        given = [action[name] for action in row["actions"] if name in action]
-        if not any(_same(value, wanted) for value in given):
-            told = ", ".join(str(value) for value in given) or "nothing"
-            why.append(f"at {offset(expected.at_ms)}: expected {name} {wanted}, got {told}")
+        if not any(fits(action, name, wanted, row["at"]) for action in row["actions"]):
+            given = [has for action in row["actions"] if (has := written(action, name, row["at"]))]
+            has = ", ".join(given) or "nothing"
+            why.append(f"at {offset(expected.at_ms)}: expected {name} {wanted}, got {has}")
     return why
-
-
-def _same(value: Any, wanted: Any) -> bool:
-    alike: bool = value == wanted
-    return alike or str(value) == str(wanted)
 
 
 def _wanted(expected: Expectation) -> str:
@@ -301,18 +297,6 @@ def _done(row: Row) -> str:
     if row["result"] == "hold":
         return f"held: {row['held']}"
     return ", ".join(f"{kind} {name}" for kind, name in _names(row))
-
-
-def offset(milliseconds: int) -> str:
-    """A time after the start as an example writes it.
-
-    >>> offset(89_400_000), offset(3_600_000)
-    ('1490m', '1h')
-    """
-    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000)):
-        if milliseconds % size == 0:
-            return f"{milliseconds // size}{unit}"
-    return f"{milliseconds / 1_000:g}s"
 
 
 def _timeline(

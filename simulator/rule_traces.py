@@ -10,7 +10,7 @@ from engine.effects import Row
 from engine.explain import clauses, scope_of
 from engine.ids import instance_key
 from engine.journal import REGISTRY, memory
-from engine.subjects import subject_of
+from engine.subjects import ONE_THREAD, subject_of
 from engine.turn import Turn
 from engine.why import reason_in_words, why
 from features.customer import Customer
@@ -95,6 +95,6 @@ class Trace:
                 if key in turn.journey.fired or key in turn.journey.ever:
                     return f"once per {rule.once_per}, and it began for this one already"
                 if trigger.count > 1 and (times := turn.journey.counts.get(rule.name)):
-                    heard = len(times.get(subject, ()))
+                    heard = len(times.get("" if rule.once_per in ONE_THREAD else subject, ()))
                     return f"heard {heard} times of {trigger.count}"
         return ""

@@ -284,7 +284,7 @@ def test_traps_are_named_with_what_to_write_instead(line: str, told: str):
         ("{event: Product Added, inactive: 3d}", "exactly one of event, inactive"),
         ("{event: Prodct Added}", "did you mean `Product Added`?"),
         ("{inactive: 3d, count: 3, within: 1d}", "goes with `event`"),
-        ("{inactive: 3d}", "with `inactive`, once_per is lapse"),
+        ("{inactive: 3d}", "a silence is about no"),
         ("{sequence: []}", "`sequence` is part of the language but not built yet"),
         ("{crosses: x}", "`crosses` is part of the language but not built yet"),
         ("{evnt: x}", "did you mean `event`?"),
@@ -384,7 +384,7 @@ examples:
         "own": 5,
     }
     assert example.expect[0].actions == (("coupon", "X"), ("notify", "a"), ("notify", "b"))
-    assert example.expect[0].fields == {"off": 10}
+    assert example.expect[0].fields == {"off": "10%"}
 
 
 def test_offers_fill_in_and_templates_must_be_there():

@@ -72,8 +72,9 @@ def test_a_name_that_is_not_known_is_told_when_loaded(text: str, why: str):
     assert why in errors(t_zh_push=text)
 
 
-def test_the_event_is_gone_after_a_wait():
-    assert "`event.total` is not known" in errors(later_zh_sms="{{ event.total }}")
+def test_the_event_that_began_the_rule_is_known_after_a_wait_too_one_level_deep():
+    assert load(later_zh_sms="{{ event.total }}").rules["r"].hears == {"total"}
+    assert "`event.a.b` is not known" in errors(later_zh_sms="{{ event.a.b }}")
 
 
 def test_a_template_has_a_text_for_each_channel_and_language():
