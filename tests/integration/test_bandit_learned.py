@@ -8,23 +8,10 @@ from engine.records import MODEL as MODEL_RECORD
 from engine.snapshots import WANTED
 from engine.stores.redis import keys
 from tests.memory_engine import DAY, HOUR, START, MemoryEngine
+from tests.rule_texts import WHICH
 
 SECRET = b"secret-of-the-tests"
 SHARDS = 2
-RULE = """
-rule: which
-status: live
-when: {event: Product Added}
-once_per: cart
-holdout: 0%
-do:
-  - bandit:
-      within: 2d
-      explore: 10%
-      arms:
-        - {name: told, do: [{notify: {via: push, template: told}}]}
-        - {name: nothing, do: []}
-"""
 
 
 async def nowhere(rows: list[dict]) -> None:
@@ -56,7 +43,7 @@ async def learned(redis: Redis, engine: MemoryEngine) -> str:
 
 
 async def test_what_pays_is_drawn_more_and_a_replay_draws_alike(redis: Redis) -> None:
-    engine = MemoryEngine({"campaigns/which.yaml": RULE}, shards=SHARDS)
+    engine = MemoryEngine({"campaigns/which.yaml": WHICH}, shards=SHARDS)
     carts(engine, 0, 0, 200)
     await engine.run()
     for row in engine.decisions():

@@ -23,21 +23,9 @@ from sinks.archive import event_row
 from sinks.clickhouse import insert, migrate
 from sinks.rows import Committed, rows_of
 from tests.memory_engine import DAY, HOUR, MemoryEngine
+from tests.rule_texts import WHICH
 
-RULE = """
-rule: which
-status: live
-when: {event: Product Added}
-once_per: cart
-holdout: 0%
-do:
-  - bandit:
-      within: 2d
-      arms:
-        - {name: told, do: [{notify: {via: push, template: told}}]}
-        - {name: nothing, do: []}
-"""
-SOURCES = {"campaigns/which.yaml": RULE}
+SOURCES = {"campaigns/which.yaml": WHICH}
 
 
 def story() -> MemoryEngine:
@@ -121,7 +109,7 @@ def test_the_command_over_a_rule(
 ) -> None:
     stored(story(), clickhouse)
     (tmp_path / "campaigns").mkdir()
-    (tmp_path / "campaigns/which.yaml").write_text(RULE)
+    (tmp_path / "campaigns/which.yaml").write_text(WHICH)
     monkeypatch.setenv("LAIKE_CLICKHOUSE", clickhouse_database)
     monkeypatch.setenv("LAIKE_REDIS", "redis://127.0.0.1:1")  # no model can be asked for
     asked = ["learn", "evaluate-policy", "which", "--rules", str(tmp_path), "--json"]

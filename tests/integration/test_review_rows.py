@@ -6,28 +6,11 @@ from sinks.clickhouse import insert, migrate
 from sinks.erase_tables import Whom, erase_rows
 from sinks.rows import decision_row
 from tests.memory_engine import DAY, HOUR, START, MemoryEngine
-
-RULE = """
-rule: spike
-title: t
-owner: o
-status: live
-purpose: service
-when: {event: Complaint Spiked}
-once_per: complaint
-do:
-  - alert: {to: merchant, template: spike}
-"""
-TEXT = "{{ complaint.topic }}{% for said in complaint.examples %} {{ said }}{% endfor %}"
-BOOK = {
-    "campaigns/all.yaml": RULE,
-    "templates/spike.zh.email.j2": TEXT,
-    "templates/spike.en.email.j2": TEXT,
-}
+from tests.rule_texts import SPIKES
 
 
 async def happened() -> MemoryEngine:
-    world = MemoryEngine(BOOK)
+    world = MemoryEngine(SPIKES)
     m1 = {"merchant_id": "m1", "product_id": "p1"}
     for number in range(6):
         text = f"{number}号到货破损，电话13812345678"

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from engine.ledger import Bucket, Ledger, bucket
 from rules.model import Rate
 from tests.memory_engine import DAY, HOUR, MINUTE, MemoryEngine
+from tests.random_steps import carry, decide, link, look
 
 RULE = """
 rule: gift
@@ -70,24 +71,15 @@ async def _play(world: MemoryEngine, steps) -> list[str]:
     for what, number, gap in steps:
         at += gap
         if what == "view":
-            sent.append(f"m{world.count + 1}")
-            who = {"anonymousId": f"a{number}"} if number % 2 else {"userId": f"u{number}"}
-            world.send(at, product_id="p", **who)
+            sent.append(look(world, at, number))
         elif what == "tick":
             world.tick(at)
         elif what == "decide":
-            for worker in world.workers:
-                batch = world.logs[worker.number][worker.next_offset :][:number]
-                if batch:
-                    await worker.process(batch)
+            await decide(world, number)
         elif what == "letters":
-            before = list(world.carried)
-            world.carry()
-            if number > 2:  # the carrier died before it noted how far it came
-                world.carried = before
+            carry(world, again=number > 2)
         else:
-            who = {"userId": f"u{number - number % 2}", "anonymousId": f"a{number | 1}"}
-            world.send(at, type="identify", **who)
+            link(world, at, number)
     await world.run()
     world.tick(at + DAY)
     await world.run()

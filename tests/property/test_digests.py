@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.memory_engine import DAY, HOUR, MINUTE, MemoryEngine
+from tests.random_steps import link, look
 
 RULE = """
 rule: drops
@@ -78,17 +79,13 @@ async def _play(world: MemoryEngine, steps) -> tuple[list[str], set[str]]:
     for what, number, gap in steps:
         at += gap
         if what == "view":
-            sent.append(f"m{world.count + 1}")
-            who = {"anonymousId": f"a{number}"} if number % 2 else {"userId": f"u{number}"}
-            world.send(at, product_id="p", **who)
+            sent.append(look(world, at, number))
         elif what == "tick":
             world.tick(at)
         elif what == "run":
             await world.run()
         else:
-            names = {"userId": f"u{number - number % 2}", "anonymousId": f"a{number | 1}"}
-            world.send(at, type="identify", **names)
-            linked |= {f"u:{names['userId']}", f"a:{names['anonymousId']}"}
+            linked |= link(world, at, number)
     await world.run()
     for day in range(1, 45):  # one decision a day at the least, forty of them waiting at most
         world.tick(at + day * DAY)

@@ -12,6 +12,7 @@ from features.models.reviews import MODEL
 from features.models.reviews_learner import Learner
 from features.models.snapshot import pack
 from tests.memory_engine import DAY, HOUR, MINUTE, START, MemoryEngine
+from tests.rule_texts import SPIKES
 
 SECRET = b"secret-of-the-tests"
 TOPIC = """
@@ -42,24 +43,10 @@ once_per: review
 do:
   - task: {team: service, title: 差评}
 """
-SPIKE = """
-rule: spike
-title: 集中投诉
-owner: service
-purpose: service
-status: live
-when: {event: Complaint Spiked}
-once_per: complaint
-do:
-  - alert: {to: merchant, template: spike}
-"""
-TEXT = "{{ complaint.topic }}{% for said in complaint.examples %} {{ said }}{% endfor %}"
 BOOK = {
     "campaigns/late.yaml": TOPIC,
     "campaigns/tone.yaml": TONE,
-    "campaigns/spike.yaml": SPIKE,
-    "templates/spike.zh.email.j2": TEXT,
-    "templates/spike.en.email.j2": TEXT,
+    **SPIKES,
 }
 
 

@@ -1,0 +1,34 @@
+"""Rules that more than one test file tells a story of."""
+
+WHICH = """
+rule: which
+status: live
+when: {event: Product Added}
+once_per: cart
+holdout: 0%
+do:
+  - bandit:
+      within: 2d
+      explore: 10%
+      arms:
+        - {name: told, do: [{notify: {via: push, template: told}}]}
+        - {name: nothing, do: []}
+"""
+
+SPIKE = """
+rule: spike
+title: 集中投诉
+owner: service
+status: live
+purpose: service
+when: {event: Complaint Spiked}
+once_per: complaint
+do:
+  - alert: {to: merchant, template: spike}
+"""
+_SAID = "{{ complaint.topic }}{% for said in complaint.examples %} {{ said }}{% endfor %}"
+SPIKES = {
+    "campaigns/spike.yaml": SPIKE,
+    "templates/spike.zh.email.j2": _SAID,
+    "templates/spike.en.email.j2": _SAID,
+}
