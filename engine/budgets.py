@@ -19,7 +19,7 @@ from engine.caps import PRIORITY, outranked
 from engine.case import Case
 from engine.effects import Effects, Letter, Moment, Row
 from engine.ledger import Bucket, Ledger, Purse, Slice, bucket
-from engine.pools import POOL, unseal
+from engine.pools import POOL, taken
 from rules.model import Budget, Rate
 
 ASK, SLICE, UNSPENT = "ask", "slice", "unspent"  # the letters
@@ -77,7 +77,7 @@ def spend(case: Case, rows: Sequence[Row]) -> str:
         held.won = (case.at, case.rule.name, case.turn.customer.cid, one.amount)
         for row in one.rows:
             pool = one.ledger.removeprefix(POOL)
-            row["code"] = unseal(case.turn.moment.settings.secret, pool, held.codes.pop(0))
+            row.update(taken(case.turn.moment.settings.secret, pool, held.codes.pop(0)))
         held.used = case.turn.moment.log_time
         if held.left < held.size // 4 and not held.asked and purse.home is None:
             held.asked = True

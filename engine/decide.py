@@ -32,7 +32,7 @@ from engine.redeeming import OURS, answer
 from engine.returns import look, next_look
 from engine.rewards import expire as reward_none
 from engine.rewards import heard, next_deadline
-from engine.slices import LEDGERS, SLICE, receive_slice, settle
+from engine.slices import LEDGERS, SLICE, UNTOLD, receive_slice, settle, untold
 from engine.timers import next_due, wake
 from engine.turn import Turn
 from features import catalog
@@ -144,8 +144,10 @@ def _hold(
     """His coupons or points changed: when the next lapse, and what rules hear of it."""
     if due := holdings_due(customer):
         write(customer).journey.arm(due)
+    if event.name == UNTOLD:
+        untold(customer, event, rows, moment, effects)
     if event.name in PAID:
-        for redeemed in redeemed_by(event, rows):
+        for redeemed in redeemed_by(customer, event, rows):
             listen(customer, redeemed, moment, effects)
 
 

@@ -61,6 +61,7 @@ def _coupon(case: Case, row: Row) -> None:
         rule=case.rule.name, decision=id_of(case, case.act.step),
         returns=sum(bit for name, bit in returns.items() if policy.get(name)),
         share=offer.cost.get("shop", 0.0) if offer else 1.0,
+        ledger_id=row.get("coupon_id", ""), pool=row.get("pool", ""),
     ), emit)  # fmt: skip
     _arm(turn)
     told = {name: row[name] for name in ("code", "offer", "off", "over", "expires_at")}

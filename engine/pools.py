@@ -5,8 +5,12 @@ Must not: letters (slices.py), which decisions spend (budgets.py). A pool lives 
 own, `b:pool/NAME`, in the shard of that name; shards hold slices of its codes and spend them in
 their own commits, as they do with money. A code is in one place always: in the pool, in a letter,
 in a slice, or a customer's; it comes out of its seal when it is given. Log, outbox and state hold
-it sealed before that, under a key made of the installation's secret and the pool's name. What was
-given is the customer's for good: one that was voided or has expired goes back to nobody.
+it sealed before that, under a key made of the installation's secret and the pool's name.
+
+What was given is the customer's for good, used, expired or voided. The one exception: where nobody
+can know the code, because the only message that told of it certainly never left, it goes back to
+its pool with nothing of his. Its next life is another coupon: `CODE 2` is its id in the ledger, and
+what is sealed; no imported code has a space in it.
 """
 
 import base64
@@ -70,6 +74,18 @@ def unseal(secret: bytes, pool: str, sealed: str) -> str:
         return _cipher(secret).decrypt(raw, [pool.encode()]).decode()
     except (InvalidTag, ValueError, binascii.Error):
         raise BadEvent("bad_code", f"a code for the pool {pool} was not sealed by us") from None
+
+
+def taken(secret: bytes, pool: str, sealed: str) -> dict[str, str]:
+    """What a coupon's row says of the code that is given."""
+    life = unseal(secret, pool, sealed)
+    code, _, again = life.partition(" ")
+    return {"code": code, "pool": pool, **({"coupon_id": life} if again else {})}
+
+
+def returned(secret: bytes, pool: str, code: str, lives: int) -> str:
+    """The code sealed anew, for the life after so many."""
+    return seal(secret, pool, f"{code} {lives + 1}")
 
 
 def take_in(pool: Pool, event: Event, name: str, secret: bytes) -> None:

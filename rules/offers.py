@@ -49,7 +49,13 @@ OFFER: Final = Form(
     meant={"name": "offer", "stack": "stacks", "max_per_customer": "limit", "refund": "returns"},
 )
 CODES: Final = Form(
-    "codes", "codes", {"pool": Key("name", "a list of imported codes", needed=True)}
+    "codes",
+    "codes",
+    {
+        "pool": Key(
+            "name", "imported codes, each to one; back only if its message never left", needed=True
+        )
+    },
 )
 RETURNS: Final = Form(
     "returns",

@@ -47,6 +47,7 @@ class Message:
     quiet: tuple[int, int, Literal["defer", "drop"]] | None = None  # as rules.shape_shop.Quiet
     next: tuple[str, ...] = ()  # channels to try after this one
     sole: bool = False  # nothing else tells the customer of the decision's coupons
+    pooled: bool = False  # it alone leaves with them, and a code of theirs is of a pool
     kind: str = NOTIFY
     hop: int = 0  # how often it was put off, or handed to its next channel
     not_before: int = 0
@@ -133,13 +134,21 @@ class Later(Away):
     """Not now: `pause` is how long the receiver asks us to wait, in seconds.
 
     `answered`: it was there and broke on this message, so the message may be why. `rest`: how
-    long to wait with this message alone, twice as long at each repeat.
+    long to wait with this message alone, twice as long at each repeat. `unsent`: certainly nothing
+    of it arrived.
     """
 
     def __init__(
-        self, reason: str, pause: float = 0.0, *, answered: bool = False, rest: float = 0.0
+        self,
+        reason: str,
+        pause: float = 0.0,
+        *,
+        answered: bool = False,
+        rest: float = 0.0,
+        unsent: bool = False,
     ) -> None:
         super().__init__(reason)
+        self.unsent = unsent
         self.reason = reason
         self.pause = pause
         self.answered = answered

@@ -25,6 +25,7 @@ from sinks.receipts import Receipt, bounced, given_up
 from sinks.relay_loop import Tally, back_off, stopped_within
 from sinks.rendering import Rendering
 from sinks.rows import Row
+from sinks.tries import Tries
 
 AT_ONCE = 16  # sends to one channel
 TRIES_MIN = 12  # before a message that its receiver refuses while taking others is given up
@@ -50,6 +51,7 @@ class Trying:
         tally: Tally,
         standing: Standing,
         rendering: Rendering,
+        tries: Tries,
         *,
         record_clock: bool = False,
     ) -> None:
@@ -57,6 +59,7 @@ class Trying:
         self.tally = tally
         self.standing = standing
         self.rendering = rendering
+        self.tries = tries
         self.record_clock = record_clock
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._resume_at = 0.0  # monotonic: the receiver asked for quiet until then
@@ -66,19 +69,14 @@ class Trying:
         """Try until it is settled; None when `stop` came first."""
         began = time.monotonic()
         for number, pause in enumerate(back_off(), 1):
-            if self._now(message) > message.not_after:
-                return self._failed(message, "expired", message.not_after)
-            await self._until_resumed(stop)
             try:
+                if self._now(message) > message.not_after:
+                    return await self._failed(message, "expired", message.not_after)
+                await self._until_resumed(stop)
                 async with self._slots:
-                    return await self._attempt(message)
+                    return await self._attempt(message, last=number >= TRIES_MIN, since=began)
             except Later as later:
                 self.tally.failed(later)
-                if later.pause:
-                    self._resume_at = max(self._resume_at, time.monotonic() + later.pause)
-                elsewhere = self._last_success > began
-                if later.answered and elsewhere and number >= TRIES_MIN:
-                    return self._failed(message, f"given up: {later.reason}")
                 if later.rest and not self.record_clock:
                     rest = min(later.rest * 2 ** min(message.hop, 16), REST_SECONDS_MAX)
                     return Settled(None, message.later(self._now(message) + int(rest * 1000)))
@@ -89,31 +87,43 @@ class Trying:
             await stopped_within(stop, pause)
         return None
 
-    async def _attempt(self, message: Message) -> Settled:
+    async def _attempt(self, message: Message, *, last: bool, since: float) -> Settled:
         stands = await self.standing.of(message)
         if stands.against:
-            return self._failed(message, stands.against)
+            return await self._failed(message, stands.against)
         try:
             now = self._now(message)
             ends = now if self.record_clock else await self.rendering.quiet_until(message, now)
             dropped = message.quiet is not None and message.quiet[2] == "drop"
             if ends > now and (dropped or ends > message.not_after):
-                return self._failed(message, "quiet")
+                return await self._failed(message, "quiet")
             if ends > now:
                 return Settled(None, message.later(ends))
             made = await self.rendering.made(message, stands.language)
         except CannotRender as wrong:
-            return self._failed(message, f"template: {wrong}")
+            return await self._failed(message, f"template: {wrong}")
         except RedisError as away:
             raise Later(f"the rules cannot be read now: {type(away).__name__}") from away
-        result = await self.channel.send(made)
+        return await self._send(message, made, last=last, since=since)
+
+    async def _send(self, message: Message, made: Message, *, last: bool, since: float) -> Settled:
+        """Send it as it was made. The last try of one that breaks a receiver who takes others."""
+        try:
+            result = await self.tries.send(self.channel, made)
+        except Later as later:
+            if later.pause:
+                self._resume_at = max(self._resume_at, time.monotonic() + later.pause)
+            if not (last and later.answered and self._last_success > since):
+                raise
+            self.tally.failed(later)
+            return await self._failed(message, f"given up: {later.reason}")
         self._last_success = time.monotonic()
         self.tally.succeeded(1)
         if isinstance(result, Failed):
-            return self._failed(message, result.reason, hard=result.bounced)
+            return await self._failed(message, result.reason, hard=result.bounced)
         return Settled(message.outcome("sent"))
 
-    def _failed(
+    async def _failed(
         self, message: Message, reason: str, at: int | None = None, *, hard: bool = False
     ) -> Settled:
         """Failed on this channel: what follows is the next one, or the end."""
@@ -122,7 +132,9 @@ class Trying:
         if message.kind == NOTIFY and not self.record_clock and reason != "erased":
             now = int(time.time() * 1000)
             receipts += [bounced(message, reason, now)] if hard else []
-            receipts += [] if again else given_up(message, reason, now)
+            if not again:
+                unsent = await self.tries.none(message)
+                receipts += given_up(message, reason, now, unsent=unsent)
         return Settled(message.outcome("failed", reason, at), again, tuple(receipts))
 
     async def _until_resumed(self, stop: asyncio.Event) -> None:

@@ -89,7 +89,8 @@ class Addressed:
             whom = await person(self._redis, self._shards, message.cid)
             to = await address(message.via, whom, self._keys)
         except (RedisError, KeysAway, MasterKeyError) as away:
-            raise Later(f"the address cannot be had now: {type(away).__name__}") from away
+            why = f"the address cannot be had now: {type(away).__name__}"
+            raise Later(why, unsent=True) from away
         return await self._channel.send(replace(message, to=to))
 
     async def close(self) -> None:

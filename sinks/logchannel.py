@@ -41,7 +41,7 @@ class LogChannel:
                 self._write(message.json() + b"\n")
                 self._remember(message.key)
         except OSError as full:
-            raise Later(f"{self.path}: {full.strerror}") from full
+            raise Later(f"{self.path}: {full.strerror}", unsent=True) from full
         return Sent()
 
     async def close(self) -> None:

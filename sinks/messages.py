@@ -89,19 +89,27 @@ _KINDS: Final[dict[str, Callable[[Row], dict[str, Any]]]] = {
 }
 
 
+_SILENT: Final = frozenset(("coupon", "points", "tag", "audience", "pause", "recommend"))
+
+
 def _message(decision: Row, action: Row, more: dict[str, Any]) -> Message:
     log_time = decision["at"] + decision.get("latency_ms", 0)
     kind = action["kind"]
     others = [other for other in decision["actions"] if other is not action]
     sole = kind == NOTIFY and not any(other.get("kind") == NOTIFY for other in others)
+    codes = [other for other in others if other.get("kind") == "coupon"]
+    pooled = any(code.get("pool") for code in codes) and all(
+        other.get("kind") in _SILENT for other in others
+    )
     carried = {
         "action": action.get("name") or f"{kind}:{action.get('template', '')}",
         "template": action.get("template", ""),
         "values": action.get("with") or {},
-        "coupons": [_plain(other) for other in others if other.get("kind") == "coupon"],
+        "coupons": [_plain(code) for code in codes],
         "reads": action.get("reads") or {},
         "made": _made(others),
         "sole": sole and not action.get("optional"),
+        "pooled": pooled and sole and not action.get("optional"),
         "kind": kind,
     }
     return Message(

@@ -6,7 +6,8 @@ ids are the message's own: a repeat is dropped as any event's is.
 
     Message Bounced   there is nobody at this address: the channel is closed until he agrees anew
     Message Failed    through no channel could he be told
-    Coupon Voided     a code that only this message would have told him of: nobody has it
+    Coupon Voided     a code that only this message would have told him of: nobody has it.
+                      `unsent`: certainly no receiver ever had it, so a pool's goes back (slices.py)
 
 In record time nothing comes back: what is decided there follows from the records alone.
 """
@@ -36,14 +37,19 @@ def bounced(message: Message, reason: str, at: int) -> Receipt:
     return _receipt("Message Bounced", message, reason, at, kind="hard")
 
 
-def given_up(message: Message, reason: str, at: int) -> list[Receipt]:
+def given_up(message: Message, reason: str, at: int, *, unsent: bool = False) -> list[Receipt]:
     """No channel could tell him."""
     mine = [one for one in message.coupons if one.get("to", message.to) == message.to]
     codes = [one["code"] for one in mine] if message.sole else []
     return [
         _receipt("Message Failed", message, reason, at),
-        *(_receipt("Coupon Voided", message, reason, at, code=code) for code in codes),
+        *(_voided(message, reason, at, code, unsent=unsent and message.pooled) for code in codes),
     ]
+
+
+def _voided(message: Message, reason: str, at: int, code: str, *, unsent: bool) -> Receipt:
+    found = _receipt("Coupon Voided", message, reason, at, code=code)
+    return found | {"properties": found["properties"] | {"unsent": True}} if unsent else found
 
 
 def _receipt(name: str, message: Message, reason: str, at: int, **more: Any) -> Receipt:
@@ -78,7 +84,7 @@ class Receipts:
     async def take(self, entries: Sequence[Entry]) -> int:
         """Append those of these entries, each to its customer's shard."""
         found = [one for e in entries for one in orjson.loads(e.body).get(RECEIPTS, ())]
-        records = [_record(one, self.log.shards) for one in found]
+        records = [record(one, self.log.shards) for one in found]
         for start in range(0, len(records), PER_APPEND):
             try:
                 await self.log.append(records[start : start + PER_APPEND])
@@ -87,7 +93,8 @@ class Receipts:
         return len(records)
 
 
-def _record(receipt: Receipt, shards: int) -> Append:
+def record(receipt: Receipt, shards: int) -> Append:
+    """What is appended to its customer's log."""
     kind, _, name = receipt["cid"].partition(":")
     event = Event(
         type="track",

@@ -36,6 +36,7 @@ from sinks.relay_loop import Loop, Tally
 from sinks.relay_rounds import Rounds
 from sinks.relay_tables import Decisions, Outcomes, Tables
 from sinks.rendering import Rendering
+from sinks.tries import Tries
 from sinks.trim import KEEP_SECONDS, Trimmer
 
 DRAIN_SECONDS = 8.0
@@ -79,11 +80,13 @@ class Relay:
             if plan.tells_addresses(name):
                 opened[name] = (Addressed(channel, redis, self.shards, self.keys), wanted)
         self.channels = [channel for channel, _ in opened.values()]
-        rendering = Rendering(redis)
+        rendering, tries = Rendering(redis), Tries(redis)
         for stream, suffix in ((OUTBOX, ""), (AGAIN, "-again")):
             for name, (channel, wanted) in opened.items():
                 own = f"channel-{name}{suffix}"
-                trying = Trying(channel, self._tally(own), standing, rendering, record_clock=record)
+                trying = Trying(
+                    channel, self._tally(own), standing, rendering, tries, record_clock=record
+                )
                 self.first.append(ChannelSink(own, trying, wanted, redis, self.shards, stream))
         self.first.append(self._loop(Requests(redis)))
         self.eraser = Eraser(settings, redis, log, self.keys, connect, self._tally(Requests.name))

@@ -91,7 +91,7 @@ def issued_rows(decision: Mapping[str, Any]) -> list[Row]:
         return []
     return [
         {
-            "coupon_id": action["code"],
+            "coupon_id": action.get("coupon_id") or action["code"],
             "seq": 0,
             "fact": "issued",
             "at": instant(decision["at"]),

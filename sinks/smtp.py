@@ -94,7 +94,7 @@ class SmtpChannel:
         except RefusedAddressError as refused:
             return Failed(str(refused))
         except (OSError, TimeoutError) as away:
-            raise Later(f"{type(away).__name__}: {server.host}") from away
+            raise Later(f"{type(away).__name__}: {server.host}", unsent=True) from away
         if server.tls == "none" and not is_own(at):
             return Failed(f"{server.host} is {at}: no mail there without TLS")
         return await asyncio.to_thread(self._deliver, str(at), mail, message.to)
@@ -103,7 +103,7 @@ class SmtpChannel:
         try:
             smtp = self._connected(at)
         except (smtplib.SMTPException, OSError) as away:
-            raise Later(f"{type(away).__name__}: {_said(away)}") from away
+            raise Later(f"{type(away).__name__}: {_said(away)}", unsent=True) from away
         try:
             smtp.send_message(mail, self.sender.addr_spec, [to])
         except smtplib.SMTPRecipientsRefused as refused:
@@ -172,7 +172,7 @@ def meaning(code: int, said: bytes, *, to_recipient: bool = False) -> Result:
     detail = found[0].decode() if found else ""
     told = f"{code} {detail}".strip()
     if 400 <= code < 500:
-        raise Later(f"refused {told}", answered=True, rest=REST_SECONDS)
+        raise Later(f"refused {told}", answered=True, rest=REST_SECONDS, unsent=True)
     bounced = detail.startswith("5.1.") or (to_recipient and not detail.startswith("5.7."))
     return Failed(f"refused {told}", bounced=bounced)
 

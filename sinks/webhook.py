@@ -11,6 +11,7 @@ time from the look-up to the answer's head.
 """
 
 import asyncio
+import socket
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ BODY_BYTES_MAX = 65_536
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 10.0
 RETRY_AFTER_SECONDS_MAX = 3_600.0
+TOO_MANY = 429
 BUSY_STATUSES = frozenset((408, 425, 429, 502, 503, 504))  # about the receiver, not the message
 
 
@@ -62,6 +64,8 @@ class WebhookChannel:
                 status, retry_after = await self._post(address, message.key, body)
         except RefusedAddressError as refused:
             return Failed(str(refused))
+        except (httpx.ConnectError, httpx.ConnectTimeout, socket.gaierror) as away:
+            raise Later(f"{type(away).__name__}: {away}", unsent=True) from away
         except (httpx.HTTPError, OSError, TimeoutError) as away:
             raise Later(f"{type(away).__name__}: {away}") from away
         return meaning(status, retry_after, time.time())
@@ -101,8 +105,8 @@ def meaning(status: int, retry_after: str, now: float) -> Result:
     if 200 <= status < 300:
         return Sent()
     if status >= 500 or status in BUSY_STATUSES:
-        answered = status not in BUSY_STATUSES
-        raise Later(f"status {status}", pause_seconds(retry_after, now), answered=answered)
+        pause, answered = pause_seconds(retry_after, now), status not in BUSY_STATUSES
+        raise Later(f"status {status}", pause, answered=answered, unsent=status == TOO_MANY)
     return Failed(f"status {status}")
 
 

@@ -36,7 +36,8 @@ CHECKED = {
     'quiet_hours: {from: "12:00", to: "14:00"}\n'
     "do:\n  - wait: 20m\n  - notify: {via: [push], template: cart_waiting}\n",
     "give-codes": "when: {event: [Order Completed, Order Paid]}\nonce_per: order\n"
-    "do:\n  - coupon: {offer: POOLED, off: 5, over: 50, valid: 48h}\n",
+    "do:\n  - coupon: {offer: POOLED, off: 5, over: 50, valid: 48h}\n"
+    "  - notify: {via: [push], template: hello}\n",
     "digest-orders": "when: {event: [Order Completed, Order Paid]}\nonce_per: order\n"
     "digest: 1 per 3h\n"
     "do:\n  - notify: {via: [push], template: still_looking}\n",

@@ -79,6 +79,8 @@ class History:
     acknowledged: set[tuple[bytes, bytes]] = field(default_factory=set)  # (key, value) of events
     bad: set[bytes] = field(default_factory=set)  # values that must end in quarantine
     codes: frozenset[str] = frozenset()  # imported
+    unsent: set[str] = field(default_factory=set)  # decisions: the message never left, and was told
+    stock: tuple[str, ...] = ()  # what pools and slices hold at the end, as a code's life is named
     plain: frozenset[str] = frozenset()  # customers that the model follows, who never merge
     held: frozenset[str] = frozenset()  # customers of whom the store holds something at the end
     redeliveries_max: int = 0  # what kills and lost seconds had in flight

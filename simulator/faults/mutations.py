@@ -14,6 +14,7 @@ import orjson
 import engine.acting
 import engine.decide
 import engine.pipeline
+import engine.pools
 from engine import timers
 from engine.ledger import Ledger
 from engine.pools import Pool
@@ -114,6 +115,11 @@ def _wake_out_of_order(turn: Turn, until: int) -> None:
     timers.wake(turn, until)
 
 
+def _return_as_it_was(secret: bytes, pool: str, code: str, _lives: int) -> str:
+    """A code that comes back is the same coupon again."""
+    return engine.pools.seal(secret, pool, code)
+
+
 async def _load_nothing(_shard: engine.pipeline.Shard, digest: str) -> bool:
     """Whatever comes into force, nothing scores."""
     return bool(digest)
@@ -130,6 +136,8 @@ MUTATIONS: dict[str, Mutation] = {
     "tombstones": Mutation(patches=[(engine.pipeline, "burials", lambda *_: {})]),
     "caps": Mutation(patches=[(engine.acting, "count", lambda *_: None)]),
     "codes": Mutation(patches=[(Pool, "grant", lambda pool, *_: pool.stock[:2])]),
+    "lives": Mutation(patches=[(engine.pools, "returned", _return_as_it_was)]),
+    "returns": Mutation(patches=[(engine.decide, "untold", lambda *_: None)]),
     "models": Mutation(patches=[(engine.pipeline.Shard, "_load_model", _load_nothing)]),
     "digests": Mutation(patches=[(engine.acting, "count_digest", lambda _: None)]),
 }

@@ -7,7 +7,10 @@ of real processes.
 """
 
 from collections.abc import Awaitable, Callable
+from zlib import crc32
 
+from engine.log import LogAway
+from engine.records import Append
 from simulator.faults.history import Called, History, Inserted
 from simulator.faults.log import SimulatedLog
 from simulator.faults.store import Memory
@@ -15,10 +18,12 @@ from simulator.faults.world import World, boundary, idle
 from sinks.channels import Message
 from sinks.messages import messages_of
 from sinks.outbox import Entry, EntryId
+from sinks.receipts import given_up, record
 from sinks.relay_letters import Letters
 from sinks.relay_loop import Away
 from sinks.rows import Row, committed, rows_of
 
+REFUSED = 3  # of the messages with an imported code, one in so many is refused for good
 SINKS = ("clickhouse", "push", "letters")
 READ_MS, INSERT_MS, SEND_MS, CURSOR_MS = 0.5, 4.0, 3.0, 0.5
 AGAIN_MS, TRIM_MS, RESTART_MS = 20.0, 60.0, 80.0
@@ -59,9 +64,11 @@ class Relay:
         hasty: bool = False,
     ) -> None:
         self.world = world
+        self.log = log
         self.memory = memory
         self.history = history
         self.record = record
+        self.receipts: dict[str, list[Append]] = {}  # by a message's key, once it was given up
         self.hasty = hasty  # reads what was only asked to be committed: a mutation
         if hasty:
             memory.early = {sink: [] for sink in SINKS}
@@ -167,18 +174,36 @@ class Relay:
     async def _send_one(self, message: Message, entry: Entry) -> None:
         now = message.log_time if self.record else self.world.log_now
         if now > message.not_after:
-            row = message.outcome("failed", "expired", message.not_after)
-            self.history.facts.append(Inserted("outcomes", row))
+            await self._give_up(message, "expired", message.not_after)
             return
         await boundary("before send", SEND_MS / 2)
         if self.world.fault("receiver_away"):
             raise Away("it was not sent")
+        if message.pooled and crc32(message.key.encode()) % REFUSED == 0:
+            await self._give_up(message, "refused")
+            return
         self.receiver.call(message, entry)
         await boundary("after send", SEND_MS / 2)
         if self.world.fault("send_unknown"):
             self.history.redeliveries_max += 1
             raise Away("who knows whether it was sent")
         self.history.facts.append(Inserted("outcomes", message.outcome("sent")))
+
+    async def _give_up(self, message: Message, reason: str, at: int | None = None) -> None:
+        """It is told as failed, and the customer's log has it where a code goes back."""
+        key, shards = message.key, self.log.shards
+        if message.pooled and not self.record:
+            unsent = key not in self.receiver.entry_of
+            if key not in self.receipts:
+                told = given_up(message, reason, self.world.log_now, unsent=unsent)
+                self.receipts[key] = [record(one, shards) for one in told]
+            if unsent:
+                self.history.unsent.add(message.decision_id)
+            try:
+                await self.log.append(self.receipts[key])
+            except LogAway as away:
+                raise Away("it may have been told") from away
+        self.history.facts.append(Inserted("outcomes", message.outcome("failed", reason, at)))
 
     async def _carry(self, entries: list[Entry]) -> None:
         await self.letters.take(entries)

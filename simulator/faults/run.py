@@ -11,12 +11,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 
+import msgspec
 import orjson
 
-from engine import batches, pipeline
+from engine import batches, pipeline, pools
+from engine.journal import REGISTRY
+from engine.pools import POOL as POOLS
 from engine.pools import imports
 from engine.records import RULES, Append
+from engine.store import ShardState
 from engine.versions import MADE
+from features.customer import Customer
 from simulator.faults.auditor import audit
 from simulator.faults.auditor.chain import Chains
 from simulator.faults.book import POOL, bodies
@@ -180,6 +185,7 @@ class _Run:
             for log in self.log.records
         ]
         self.history.held = self._named()
+        self.history.stock = tuple(self._stock())
         report = audit(self.history)
         out.lost, out.duplicated = report.lost, report.duplicated
         out.failures += report.failures
@@ -194,6 +200,16 @@ class _Run:
         held = b"".join(shard.state or b"" for shard in shards).decode(errors="replace")
         names = [name for one in shards for name in (*one.customers, *one.alarms, *one.index)]
         return frozenset(cid for cid in plain() if any(cid in text for text in (held, *names)))
+
+    def _stock(self) -> Iterator[str]:
+        """Codes that nobody has: in the pool, and in the shards' slices."""
+        store, name = self.memory.store, f"{POOLS}{POOL}"
+        for shard in range(self.log.shards):
+            blob = store.shard(shard).customers.get(name)
+            pool: pools.Pool = Customer.decode(name, blob, REGISTRY).state(pools.STATE)
+            state = msgspec.msgpack.decode(store.shard(shard).state or b"\x90", type=ShardState)
+            held = [code for one in state.slices.values() for code in one.codes]
+            yield from (pools.unseal(SECRET, POOL, sealed) for sealed in (*pool.stock, *held))
 
     def close(self) -> None:
         """End all actors, and keep what is told of the run."""

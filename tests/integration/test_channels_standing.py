@@ -18,6 +18,7 @@ from sinks.channels_standing import Standing, Stands
 from sinks.channels_trying import Trying
 from sinks.relay_loop import Tally
 from sinks.rendering import Rendering
+from sinks.tries import Tries
 from tests.integration.relay_parts import NOW, commit, decision, outcomes, running, until
 from tests.made_events import event
 
@@ -76,7 +77,7 @@ async def shop(redis, text):
 
 def sink(redis, channel, *, record=False):
     tally, standing = Tally("channel-x"), Standing(redis, SHARDS, SECRET)
-    trying = Trying(channel, tally, standing, Rendering(redis), record_clock=record)
+    trying = Trying(channel, tally, standing, Rendering(redis), Tries(redis), record_clock=record)
     return ChannelSink("channel-x", trying, lambda _: True, redis, SHARDS)
 
 

@@ -18,11 +18,21 @@ from sinks.channels import Failed, Later, Message, Sent
 from sinks.channels_sink import ChannelSink
 from sinks.channels_standing import Standing
 from sinks.channels_trying import Trying
-from sinks.messages import again_body
-from sinks.outbox import AGAIN, OUTBOX, OUTCOMES, Reader, drained, stream_key
+from sinks.messages import again_body, messages_of
+from sinks.outbox import (
+    AGAIN,
+    OUTBOX,
+    OUTCOMES,
+    Entry,
+    EntryId,
+    Reader,
+    drained,
+    stream_key,
+)
 from sinks.receipts import RECEIPTS, Receipts
 from sinks.relay_loop import Loop, Tally
 from sinks.rendering import Rendering
+from sinks.tries import Tries
 from tests.integration.relay_parts import commit, decision, outcomes, running, until
 from tests.made_events import event
 
@@ -60,7 +70,9 @@ def sinks(redis, record=False, **channels):
     for stream, suffix in ((OUTBOX, ""), (AGAIN, "-again")):
         for via, channel in channels.items():
             name = f"channel-{via}{suffix}"
-            trying = Trying(channel, Tally(name), standing, rendering, record_clock=record)
+            trying = Trying(
+                channel, Tally(name), standing, rendering, Tries(redis), record_clock=record
+            )
             made.append(
                 ChannelSink(name, trying, lambda m, v=via: m.via == v, redis, SHARDS, stream)
             )
@@ -146,6 +158,65 @@ async def test_what_no_channel_took_is_told_to_the_customers_log(redis, given, c
         ("Coupon Voided", code) for code in codes
     ]
     assert len({one["id"] for one in (bounced, failed, *voided)}) == 2 + len(codes)
+
+
+def pooled(*actions, number=1, via=("push",)):
+    """A decision whose coupon's code is of a pool."""
+    coupon, notify = message(number, [*via])["actions"]
+    return message(number) | {"actions": [coupon | {"pool": "vip"}, notify, *actions]}
+
+
+async def backed(redis):
+    """Whether the code that is void may go back, where it was told."""
+    found = [one for one in await receipts(redis) if one["event"] == "Coupon Voided"]
+    return [one["properties"].get("unsent", False) for one in found]
+
+
+LOST, BUSY = Later("ReadTimeout"), Later("ConnectError", unsent=True)
+
+
+@pytest.mark.parametrize(
+    ("push", "sms", "back"),
+    [
+        ([Failed("status 410")], [Failed("no address")], True),
+        ([BUSY, Failed("status 410")], [Failed("no address")], True),
+        ([LOST, Failed("status 410")], [Failed("no address")], False),
+        ([Failed("status 410")], [LOST, Failed("status 410")], False),
+    ],
+    ids=["refused", "not reached, then refused", "who knows, then refused", "who knows, of sms"],
+)
+async def test_a_code_of_a_pool_may_go_back_if_no_try_can_have_arrived(redis, push, sms, back):
+    made = sinks(redis, push=Receiver(*push), sms=Receiver(*sms))
+    async with running(*(one.run for one in made)):
+        await commit(redis, 0, 0, 1, decisions=[pooled(via=("push", "sms"))])
+        await until(lambda: told(redis, 2))
+    assert await backed(redis) == [back]
+
+
+async def test_a_try_that_the_relay_died_in_may_have_arrived(redis):
+    class Stopped(Receiver):
+        async def send(self, message):
+            await super().send(message)
+            raise asyncio.CancelledError  # here it was killed
+
+    one, *_ = sinks(redis, push=Stopped())
+    (read,) = messages_of(Entry(0, EntryId(1, 0), orjson.dumps({"decisions": [pooled()]})))
+    with pytest.raises(asyncio.CancelledError):
+        await one.trying.settle(read, asyncio.Event())
+    await redis.set(WANTED, text_of(["rule:cart-rescue"]))
+    async with running(*(one.run for one in sinks(redis, push=Receiver()))):
+        await commit(redis, 0, 0, 1, decisions=[pooled(), pooled(number=2)])
+        rows = await until(lambda: told(redis, 2))
+    assert [row["reason"] for row in rows] == ["killed", "killed"]
+    assert sorted(await backed(redis)) == [False, True]
+
+
+async def test_a_code_of_a_pool_that_others_were_told_stays(redis):
+    hook = {"kind": "webhook", "name": "webhook:crm", "hook": "crm", "body": {}}
+    async with running(*(one.run for one in sinks(redis, push=Receiver(Failed("status 410"))))):
+        await commit(redis, 0, 0, 1, decisions=[pooled(hook)])
+        await until(lambda: told(redis, 1))
+    assert await backed(redis) == [False]
 
 
 async def test_a_code_that_two_messages_tell_is_given_back_by_neither(redis):

@@ -15,6 +15,7 @@ from sinks.logchannel import LogChannel
 from sinks.outbox import EntryId, Reader
 from sinks.relay_loop import Tally
 from sinks.rendering import Rendering
+from sinks.tries import Tries
 from sinks.webhook import WebhookChannel
 from tests.integration.relay_parts import (
     NOW,
@@ -40,7 +41,7 @@ async def receiver():
 
 def sink(redis, channel, name="channel-x", wanted=lambda _: True, **given) -> ChannelSink:
     standing, rendering = Standing(redis, SHARDS, b"secret"), Rendering(redis)
-    trying = Trying(channel, Tally(name), standing, rendering, **given)
+    trying = Trying(channel, Tally(name), standing, rendering, Tries(redis), **given)
     return ChannelSink(name, trying, wanted, redis, SHARDS)
 
 

@@ -48,6 +48,8 @@ WHAT_FINDS_IT = {  # and a seed that did lately: it is tried first
     "caps": ("caps", 0),
     "tombstones": ("to be erased", 8),
     "codes": ("codes", 0),
+    "lives": ("times, or lies in the pool too", 9),
+    "returns": ("is neither with anybody nor", 9),
     "digests": ("digests", 0),
     "models": ("under", 0),
 }

@@ -31,14 +31,18 @@ class Balance:
 
 
 def issued(_: History, chains: Chains) -> Mapping[str, str]:
-    """Each coupon's code and the decision that issued it; a code of two decisions shows as both."""
+    """Each coupon's id and the decision that issued it; one of two decisions shows as both.
+
+    Its id is its code, but for a pool's that came back: that has one of its own each time.
+    """
     codes: dict[str, str] = {}
     for decision in chains.acting():
         for action in decision["actions"]:
             if action["kind"] == "coupon":
-                before = codes.get(action["code"])
+                one = action.get("coupon_id", action["code"])
+                before = codes.get(one)
                 known = decision["decision_id"]
-                codes[action["code"]] = known if before is None else f"{before} and {known}"
+                codes[one] = known if before is None else f"{before} and {known}"
     return codes
 
 

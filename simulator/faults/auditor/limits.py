@@ -5,12 +5,13 @@ count them. Must not: the engine's ledgers and counters. A day is Shanghai's.
 
     spend-looks   a coupon a look: 7 coupons a day and 130 yuan in any 12 hours, over all shards
     tell-carts    a message a cart: 2 in any 24 hours by push, none between 12:00 and 14:00
-    give-codes    an imported code an order: each to one
+    give-codes    an imported code an order: each to one; back, where its message never left
     digest-orders  a message for the orders of 3 hours
 """
 
 from collections import Counter
 from collections.abc import Iterator
+from math import inf
 
 from simulator.faults.auditor.chain import Chains
 from simulator.faults.auditor.erased import erasures_of
@@ -46,21 +47,58 @@ def budgets(_: History, chains: Chains) -> Iterator[str]:
 
 
 def codes(history: History, chains: Chains) -> Iterator[str]:
-    """Each imported code is given to one at most, and no other is."""
-    given = Counter(
-        action["code"]
+    """Each imported code is with one at most, and none is lost.
+
+    It lives as CODE, CODE 2, CODE 3: of these, all but the last were given, void before the next
+    was given, and of a message that never left; the last is somebody's or lies in the pool.
+    """
+    given = [
+        (action.get("coupon_id", action["code"]), row["decision_id"])
         for row in chains.acting()
         if row["rule"] == "give-codes"
         for action in row["actions"]
-    )
-    for code, times in given.items():
+        if action["kind"] == "coupon"
+    ]
+    whose = dict(given)
+    for life, times in Counter([*(life for life, _ in given), *history.stock]).items():
         if times > 1:
-            yield f"{code} was given {times} times"
-        if code not in history.codes:
-            yield f"{code} was never imported"
+            yield f"{life} was given {times} times, or lies in the pool too"
+        if life.partition(" ")[0] not in history.codes:
+            yield f"{life} was never imported"
+    void = _voided(chains)
+    for code in sorted(history.codes):
+        life, number = code, 1
+        while (one := whose.get(life)) in history.unsent and life in void:
+            following = f"{code} {number + 1}"
+            if void[life] > _first_given(chains, following):
+                yield f"{following} was given before {life} was void"
+            life, number = following, number + 1
+        if one is None and life not in history.stock:
+            yield f"{life} is neither with anybody nor in the pool"
+        lives = {code, *(f"{code} {n}" for n in range(2, number + 1))}
+        more = {one for one in (*whose, *history.stock) if one.startswith(f"{code} ")} - lives
+        yield from (f"{one} is there, and {life} was not void" for one in sorted(more))
     why = Counter(row["held"] for row in chains.rows("decisions") if row["rule"] == "give-codes")
     if why["codes"] and not given and not why["late"] + why["killed"]:
         yield f"{why['codes']} were held for a pool that nobody emptied"
+
+
+def _voided(chains: Chains) -> dict[str, int]:
+    """When each was first void: the number of the commit, of all that ever were."""
+    found: dict[str, int] = {}
+    for number, entry in enumerate(chains.ever):
+        for row in entry.get("facts", {}).get("coupon_ledger", ()):
+            if row["fact"] == "voided":
+                found.setdefault(row["coupon_id"], number)
+    return found
+
+
+def _first_given(chains: Chains, life: str) -> float:
+    for number, entry in enumerate(chains.ever):
+        for row in entry.get("decisions", ()):
+            if any(action.get("coupon_id") == life for action in row["actions"]):
+                return number
+    return inf
 
 
 def digests(history: History, chains: Chains) -> Iterator[str]:
