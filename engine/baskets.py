@@ -85,17 +85,20 @@ def _order(customer: Customer, event: Event, moment: Moment, effects: Effects) -
 
 def _visit(customer: Customer, event: Event, effects: Effects) -> None:
     """A visit has begun: the one before it is over, and what was looked at in it is known."""
-    products = customer.states["products"]
-    times = sorted(
+    products, now = customer.states["products"], event.at
+    told = products.told
+    times = [
         (at, name)
         for name, moments in products.viewed.items()
+        if moments[-1] > told
         for at in moments
-        if products.told < at < event.at
-    )
+        if told < at < now
+    ]
     if not times:
         return
+    times.sort()
     products.told = times[-1][0]
-    before, seen = event.at, list[str]()
+    before, seen = now, list[str]()
     for at, name in reversed(times):
         if seen and before - at > IDLE_MS:
             break

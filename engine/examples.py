@@ -18,7 +18,6 @@ HORIZON_MS = DAY_MS
 VERSION_DIGITS = 12  # of the manifest under which the score was given: enough to know it by
 _LAYOUT = struct.Struct(f"<{len(INPUTS)}e")
 _OLDER = struct.Struct(f"<{len(INPUTS)}f")
-_CEILING = 60_000.0  # below the greatest number of two bytes
 
 
 def observe(
@@ -35,7 +34,7 @@ def observe(
     if paid or moment.log_time - event.at > LATE_EVENT_MS:
         return
     inputs = vector(customer, event.at)
-    example.inputs = _LAYOUT.pack(*(min(one, _CEILING) for one in inputs)).rstrip(b"\0")
+    example.inputs = _LAYOUT.pack(*inputs).rstrip(b"\0")  # logarithms and shares: two bytes do
     example.opened, example.deadline = event.at, event.at + HORIZON_MS
     scorer = moment.models.get(MODEL)
     example.score = scorer.score(inputs) if scorer else 0.0

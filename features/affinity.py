@@ -46,10 +46,11 @@ def fold(affinity: Affinity, event: Event, emit: Emit) -> None:  # noqa: ARG001 
             lead = _lead(affinity, event.at) * WEIGHTS[event.name]
             if lead < WEIGHT_MIN:
                 return
-        if category:
-            _add(affinity.categories, category, lead)
-        if brand:
-            _add(affinity.brands, brand, lead)
+        for weights, name in ((affinity.categories, category), (affinity.brands, brand)):
+            if name in weights:
+                weights[name] += lead
+            elif name:
+                _add(weights, name, lead)
 
 
 def _lead(affinity: Affinity, at: int) -> float:
@@ -76,8 +77,7 @@ def _move(affinity: Affinity, landmark: int) -> None:
 
 def _add(weights: dict[str, float], name: str, weight: float) -> None:
     """Add the weight; a newcomer takes the place of the lightest, else it could never grow."""
-    if name not in weights:
-        name = short(name)
+    name = short(name)
     if name in weights:
         weights[name] += weight
         return

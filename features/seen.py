@@ -30,8 +30,11 @@ class Seen(msgspec.Struct, array_like=True):
     devices: dict[str, int] = {}
 
 
-def fold(seen: Seen, event: Event, emit: Emit) -> None:  # noqa: ARG001 - a fold's shape
-    """Note when and where; the latest and the earliest by the event's own time."""
+def fold(seen: Seen, event: Event, emit: Emit) -> None:  # noqa: ARG001, C901 - a fold's shape
+    """Note when and where; the latest and the earliest by the event's own time.
+
+    Nearly every event comes by here: what is known already is counted without a call.
+    """
     at, channel, device = event.at, event.channel, event.device
     is_first = not seen.first or at < seen.first
     is_last = at >= seen.last
@@ -40,13 +43,19 @@ def fold(seen: Seen, event: Event, emit: Emit) -> None:  # noqa: ARG001 - a fold
     if is_last:
         seen.last = at
     if channel and channel != SERVER:
-        channel = _count(seen.channels, channel)
+        if channel in seen.channels:
+            seen.channels[channel] += 1
+        else:
+            channel = _count(seen.channels, channel)
         if is_last or not seen.last_channel:
             seen.last_channel = channel
         if is_first or not seen.first_channel:
             seen.first_channel = channel
     if device:
-        device = _count(seen.devices, device)
+        if device in seen.devices:
+            seen.devices[device] += 1
+        else:
+            device = _count(seen.devices, device)
         if is_last or not seen.last_device:
             seen.last_device = device
         if is_first or not seen.first_device:
@@ -55,9 +64,6 @@ def fold(seen: Seen, event: Event, emit: Emit) -> None:  # noqa: ARG001 - a fold
 
 def _count(kinds: dict[str, int], name: str, times: int = 1) -> str:
     """Count the name if there is room; the name as it is kept."""
-    if name in kinds:
-        kinds[name] += times
-        return name
     name = short(name)
     if name in kinds or len(kinds) < KINDS_MAX:
         kinds[name] = kinds.get(name, 0) + times

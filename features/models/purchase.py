@@ -5,7 +5,8 @@ learns), where examples come from or snapshots go.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import log1p
 from typing import Any, Final
 
 import numpy as np
@@ -31,31 +32,38 @@ INPUTS: Final[tuple[str, ...]] = (
     "orders.days_since_last",
 )
 
-# A length of time enters as 1 / (1 + time), so that never (missing) is 0, infinitely long ago;
-# everything else as log(1 + value), missing as 0.
-_READERS: Final = tuple(
-    (
-        FEATURES[name].facet,
-        FEATURES[name].read,
-        FEATURES[name].unit in {"minutes", "hours", "days"},
-    )
-    for name in INPUTS
-)
+Reader = tuple[str, Callable[[Any, int], Any], bool]  # facet, how it is read, a length of time?
+
+
+def readers(names: Sequence[str]) -> tuple[Reader, ...]:
+    """How `scaled` reads these features."""
+    found = [FEATURES[name] for name in names]
+    return tuple((one.facet, one.read, one.unit in {"minutes", "hours", "days"}) for one in found)
+
+
+def scaled(asked: Iterable[Reader], customer: Customer, now: int) -> list[float]:
+    """The features at `now` (ms), all finite.
+
+    A length of time enters as 1 / (1 + time), so that never (missing) is 0, infinitely long ago;
+    everything else as log(1 + value), missing as 0. One loop without calls of its own: every
+    example that is opened comes by here.
+    """
+    states, found = customer.states, list[float]()
+    for facet, read, is_time in asked:
+        value = read(states[facet], now)
+        if not value >= 0:  # missing (nan), or below what any of these can be
+            found.append(0.0)
+        else:
+            found.append(1.0 / (1.0 + value) if is_time else log1p(value))
+    return found
+
+
+_READERS: Final = readers(INPUTS)
 
 
 def vector(customer: Customer, now: int) -> list[float]:
-    """The inputs of the customer at `now` (ms), in the order of INPUTS; all finite.
-
-    A facet he has nothing of gives 0 for all its inputs, as its initial state would.
-    """
-    states = customer.states
-    return [_scaled(read(states[facet], now), is_time) for facet, read, is_time in _READERS]
-
-
-def _scaled(value: float, is_time: bool) -> float:
-    if not value >= 0:  # missing (nan), or below what any of these can be
-        return 0.0
-    return 1.0 / (1.0 + value) if is_time else math.log1p(value)
+    """The inputs of the customer at `now` (ms), in the order of INPUTS."""
+    return scaled(_READERS, customer, now)
 
 
 def sigmoid(logit: float) -> float:
