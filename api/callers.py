@@ -43,7 +43,7 @@ def server_only(sources: Sources) -> Any:
         if isinstance(found, Sender):
             if not found.trusted:
                 raise Refused(403, "forbidden", "this needs a server's key, or an admin")
-            return found.name
+            return f"source:{found.name}"
         if not found[1].covers(Role.admin):
             raise Refused(403, "forbidden", f"this needs the role {Role.admin}")
         return found[0]

@@ -39,7 +39,7 @@ from api.errors import EVERYWHERE, told
 from api.refusals import Refused
 from api.sources import Sources
 from api.tagged import UNCHANGED, Match, tagged
-from engine.answers import Answer
+from engine.answers import Answer, answer_about
 from engine.ids import is_forged
 from engine.redeeming import UNKNOWN, refused_by
 from features.coupon_ledger import CANCEL, REDEEMED, REFUND, RESERVED, Coupon
@@ -144,7 +144,10 @@ class Coupons:
         coupons = looked.customer.state("coupons").coupons if looked else {}
         found = [(code, one) for code, one in coupons.items() if one.order == order]
         if not found:
-            raise Refused(404, UNKNOWN, "no coupon was used with this order")
+            given_back = answer_about(looked.customer, order) if looked else None
+            if given_back is None:
+                raise Refused(404, UNKNOWN, "no coupon was used with this order")
+            return _given_back(given_back, {})
         code, one = found[0]
         policy = POLICIES.get(asked.reason)
         if one.state != REDEEMED or asked.lines or (policy and not one.returns & policy):

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 
 import orjson
 from fastapi import APIRouter, Header
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from redis.exceptions import RedisError
 
 from api.answering import PENDING, pending
@@ -223,6 +223,11 @@ def claim_reply(answer: dict[str, Any]) -> Claimed:
     return Claimed(code=answer["code"], expires_at=answer["expires_at"])
 
 
+def _beacon(given: Any) -> Any:
+    """A beacon's body is text/plain, which comes here unread; orjson's errors are ValueErrors."""
+    return orjson.loads(given) if isinstance(given, bytes) else given
+
+
 def router(pages: Pages, sources: Sources) -> APIRouter:
     """The calls."""
     routes = APIRouter(prefix="/v1", tags=["pages"], responses=EVERYWHERE | CALLER_ERRORS)
@@ -235,7 +240,8 @@ def router(pages: Pages, sources: Sources) -> APIRouter:
 
     @routes.post("/exposures")
     async def expose(
-        exposures: Annotated[list[Exposure], Field(max_length=50)], _: Annotated[str, who]
+        exposures: Annotated[list[Exposure], BeforeValidator(_beacon), Field(max_length=50)],
+        _: Annotated[str, who],
     ) -> Accepted:
         """What was shown, or (arm `holdout`) would have been: this makes a proposal a decision."""
         return await pages.expose(exposures)

@@ -73,6 +73,14 @@ async def _refused(_: Request, refused: Exception) -> Response:
 
 async def _invalid(_: Request, wrong: Exception) -> Response:
     assert isinstance(wrong, RequestValidationError)  # noqa: S101 - as above
+    for fault in wrong.errors():
+        if fault["type"] == "json_invalid":
+            why, at = fault.get("ctx", {}).get("error", ""), fault["loc"][-1]
+            told_ = f"the body is not JSON: {why}: character {at}"
+            return answer(Refused(400, "invalid_json", told_))
+        if fault["type"] == "model_attributes_type" and isinstance(fault.get("input"), bytes):
+            told_ = "the body was not read as JSON: send it with `Content-Type: application/json`"
+            return answer(Refused(422, "invalid", told_))
     faults = [
         f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
         for fault in wrong.errors()[:5]

@@ -36,6 +36,7 @@ def router(checks: Checks) -> APIRouter:
     """The two calls."""
     routes = APIRouter(tags=["health"])
 
+    @routes.head("/healthz", include_in_schema=False)
     @routes.get("/healthz", responses={503: {"description": "Stuck: start it again."}})
     async def healthz() -> JSONResponse:
         """Whether the process is alive: an answer, and no check of life failed."""
@@ -46,6 +47,7 @@ def router(checks: Checks) -> APIRouter:
             body["workers"] = await _shown(checks.workers)
         return JSONResponse(body, _status(well))
 
+    @routes.head("/readyz", include_in_schema=False)
     @routes.get("/readyz", responses={503: {"description": "Not ready: send no traffic."}})
     async def readyz() -> JSONResponse:
         """Whether traffic may be sent here; `degraded` means yes, but something is away."""

@@ -44,6 +44,7 @@ def router(settings: Settings, log: Log, redis: Redis, checks: Checks) -> APIRou
     """The one call."""
     routes = APIRouter(tags=["health"])
 
+    @routes.head("/metrics", include_in_schema=False)
     @routes.get("/metrics", response_class=Response)
     async def metrics(request: Request) -> Response:
         """All numbers of the engine, of its relay and of this door, for Prometheus."""

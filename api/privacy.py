@@ -16,15 +16,14 @@ from typing import Annotated, Any, Final
 import orjson
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Header, Response
 from pydantic import BaseModel, Field
 from redis.asyncio import Redis
 
-from api.access.guard import caller_of
-from api.access.roles import Role
+from api.callers import CALLER_ERRORS, server_only
 from api.errors import EVERYWHERE, told
 from api.refusals import Refused
-from api.sources import Sources, key_of_basic
+from api.sources import Sources
 from engine.audit import pseudonym, record_async
 from engine.erasure import ERASURE
 from engine.keys import Keys
@@ -38,9 +37,6 @@ from sinks import held
 from sinks.erase import REPORT, REPORT_SECONDS
 
 ID_MAX: Final = 202  # an id and its prefix
-ERRORS: Final = told(
-    {401: "No write key, session or token that is known.", 403: "Neither trusted nor an admin."}
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,10 +133,9 @@ def router(
     refresh: Callable[[], Awaitable[None]] | None = None,
 ) -> APIRouter:
     """The three calls."""
-    routes = APIRouter(prefix="/v1", tags=["privacy"], responses=EVERYWHERE | ERRORS)
+    routes = APIRouter(prefix="/v1", tags=["privacy"], responses=EVERYWHERE | CALLER_ERRORS)
 
-    def who(request: Request) -> str:
-        return _who(request, sources)
+    who = server_only(sources)
 
     async def now() -> int:
         if refresh:
@@ -150,7 +145,7 @@ def router(
     @routes.post("/erasures", status_code=202)
     async def erase(
         asked: Asked,
-        caller: Annotated[str, Depends(who)],
+        caller: Annotated[str, who],
         idempotency_key: Annotated[str, Header(max_length=200)] = "",
     ) -> Accepted:
         """Erase all that is held of a customer, under every id he goes by."""
@@ -164,7 +159,7 @@ def router(
         return Accepted(erasure_id=name, status="accepted", status_url=f"/v1/erasures/{name}")
 
     @routes.get("/erasures/{name}", responses=told({404: "No erasure has this id."}))
-    async def erasure(name: str, _: Annotated[str, Depends(who)]) -> dict[str, Any]:
+    async def erasure(name: str, _: Annotated[str, who]) -> dict[str, Any]:
         """How an erasure stands: what was erased where, and what it waits for."""
         found = await privacy.report(name)
         if found is None:
@@ -172,7 +167,7 @@ def router(
         return found
 
     @routes.get("/customers/{name}/export")
-    async def export(name: str, caller: Annotated[str, Depends(who)]) -> Response:
+    async def export(name: str, caller: Annotated[str, who]) -> Response:
         """All that is held of a customer, contacts in plain."""
         cid = cid_of(name)
         _check(cid)
@@ -186,25 +181,6 @@ def router(
         return Response(body, media_type="application/json", headers=headers)
 
     return routes
-
-
-def _who(request: Request, sources: Sources) -> str:
-    """Who calls: a trusted source, or an admin."""
-    authorization = request.headers.get("authorization", "")
-    if key := key_of_basic(authorization.encode("latin-1")):
-        sender = sources.find(key)
-        if sender is None:
-            raise Refused(401, "unknown_write_key", "no source has this write key")
-        if not sender.trusted:
-            raise Refused(403, "forbidden", "this needs a trusted source's key, or an admin")
-        return f"source:{sender.name}"
-    scheme, _, token = authorization.partition(" ")
-    caller = caller_of(request, token if scheme.lower() == "bearer" else None)
-    if caller is None:
-        raise Refused(401, "unauthenticated", "send a trusted source's key, or log in")
-    if not caller.role.covers(Role.admin):
-        raise Refused(403, "forbidden", f"this needs the role {Role.admin}")
-    return caller.name
 
 
 def _name(secret: bytes, key: str, cid: str) -> str:

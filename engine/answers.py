@@ -42,6 +42,12 @@ def noted(customer: Customer, name: str) -> Answer | None:
     return found
 
 
+def answer_about(customer: Customer, order: str) -> Answer | None:
+    """What was answered last about an order that the customer's state names no more."""
+    kept = reversed(customer.state(ANSWERS).kept.values())
+    return next((one for one in kept if order and one.get("order") == order), None)
+
+
 def _merge(mine: Answers, theirs: Answers) -> Answers:
     """Both one's, as far as there is room: a call is asked after under any id of his."""
     both = {**theirs.kept, **mine.kept}

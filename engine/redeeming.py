@@ -74,7 +74,8 @@ def _given_back(customer: Customer, event: Event) -> Answer:
         return _no(UNKNOWN)
     if one.state == RESERVED:
         return _no(ANOTHER)
-    return {"ok": True, "state": one.state, "returned": one.state == ISSUED}
+    order = short(event.properties.get("order_id", ""))
+    return {"ok": True, "state": one.state, "returned": one.state == ISSUED, "order": order}
 
 
 def _points(customer: Customer, event: Event) -> Answer:

@@ -1,6 +1,7 @@
 """Pages and checkouts against the running engine: every call's answer is what its commit decided."""
 
 import asyncio
+import json
 import time
 
 import httpx
@@ -71,7 +72,7 @@ async def in_force(stack, digest):
     return any(one["version"] == digest for one in found["decisions"])
 
 
-async def eventually(ask, seconds=15):
+async def eventually(ask, seconds=60):
     until = time.monotonic() + seconds
     while not (found := await ask()):
         assert time.monotonic() < until, "it did not come"
@@ -150,6 +151,17 @@ async def page_asks_shows_and_the_customer_claims(shop):
 
     told = [{"decision_id": banner["decision_id"], "placement": "home"}, {"decision_id": "x.y"}]
     assert await post(shop, "/v1/exposures", told, "web") == {"accepted": 1, "rejected": 1}
+    beacon = {"params": {"writeKey": shop.keys["web"]}, "headers": {"content-type": "text/plain"}}
+    for body, status in ((json.dumps(told), 200), ("[{", 422), ("{}", 422)):
+        found = await shop.http.post("/v1/exposures", content=body, auth=None, **beacon)
+        assert found.status_code == status, found.text
+    cut = await shop.http.post("/v1/decide", content='{"customer_id"')
+    assert cut.status_code == 422
+    assert "application/json" in cut.json()["message"]
+    cut = await shop.http.post(
+        "/v1/decide", content='{"customer_id"', headers={"content-type": "application/json"}
+    )
+    assert (cut.status_code, cut.json()["code"]) == (400, "invalid_json")
 
     async def gone():
         return not (await post(shop, "/v1/decide", home("u1"), "web"))["decisions"]
@@ -238,6 +250,7 @@ async def one_checkout_of_fifty_gets_the_coupon(shop):
     assert not (await post(shop, "/v1/coupons/reverse", part))["returned"]
     given = await post(shop, "/v1/coupons/reverse", {**back, "reason": "cancelled"})
     assert given == {"state": "issued", "returned": True}
+    assert await post(shop, "/v1/coupons/reverse", {**back, "reason": "cancelled"}) == given
     missing = await send(shop, "/v1/coupons/reverse", {**back, "order_id": "none"})
     assert missing.status_code == 404
     assert (await send(shop, "/v1/coupons/reserve", tries[0], "web")).status_code == 403

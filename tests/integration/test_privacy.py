@@ -79,15 +79,17 @@ async def laike(stack: Stack, *words: str) -> int:
 async def refused(stack: Stack) -> None:
     """Neither a browser's key nor nobody at all may ask."""
     lines = (stack.settings.data / "write-keys.txt").read_text().splitlines()
-    web = dict(line.split() for line in lines)["web"]
+    keys = dict(line.split() for line in lines)
     asked = {"customer_id": USER, "proof": "none"}
-    for auth, status in (((web, ""), 403), (("nonsense", ""), 401)):
+    for auth, status in (((keys["web"], ""), 403), (("nonsense", ""), 401)):
         assert (await stack.http.post("/v1/erasures", json=asked, auth=auth)).status_code == status
         export = await stack.http.get(f"/v1/customers/{USER}/export", auth=auth)
         assert export.status_code == status
     for bad in ({"customer_id": "u:", "proof": "x"}, {"customer_id": "al"}):
         assert (await stack.http.post("/v1/erasures", json=bad)).status_code in {400, 422}
-    assert (await stack.http.get("/v1/erasures/none")).status_code == 404
+    server = {"authorization": f"Bearer {keys['server']}"}
+    missing = await stack.http.get("/v1/erasures/none", auth=None, headers=server)
+    assert missing.status_code == 404
 
 
 async def done(stack: Stack, name: str, seconds: float = 150) -> dict:

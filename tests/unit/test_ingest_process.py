@@ -40,6 +40,8 @@ async def test_readyz(tmp_path, checks, status, told):
         answer = await shop.http.get("/readyz")
         assert (answer.status_code, answer.json()["status"]) == (status, told)
         assert set(answer.json()["checks"]) == {"log", "clickhouse"}
+        head = await shop.http.head("/readyz")
+        assert (head.status_code, head.content) == (status, b"")
 
 
 async def test_healthz(tmp_path, monkeypatch):
