@@ -8,7 +8,7 @@ Exit codes: 0 answered, 1 the engine refused or cannot be reached, 2 there is no
 import csv
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from sinks.embedded.process import NotStartedError, start
 
 FOLDER = "clickhouse"  # in the data folder
 _ROWS_SHOWN = 1000
+_SHORT = 16  # columns; a cell as long as this may be folded
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # a terminal would obey some of these
 _RUN = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # how a formula may begin
 
@@ -122,17 +123,45 @@ def _as_text(value: Any) -> str:
 def _show(result: QueryResult) -> None:
     console = Console()
     rows = result.result_rows
+    cells = [[_cell(value) for value in row] for row in rows[:_ROWS_SHOWN]]
+    if rows:
+        fits = _least(result.column_names, cells) <= console.width
+        console.print(_table(result, cells) if fits else _records(result.column_names, cells))
+    more = f", the first {_ROWS_SHOWN} of them shown" if len(rows) > _ROWS_SHOWN else ""
+    console.print(f"{len(rows)} row{'' if len(rows) == 1 else 's'}{more}")
+
+
+def _least(names: Sequence[str], cells: list[list[Text]]) -> int:
+    """How wide a table is at least whose short cells stay whole."""
+    widest: list[int] = [
+        max(len(name), *(min(cell.cell_len, _SHORT) for cell in column))
+        for name, column in zip(names, zip(*cells, strict=True), strict=True)
+    ]
+    return sum(width + 3 for width in widest) + 1
+
+
+def _table(result: QueryResult, cells: list[list[Text]]) -> Table:
     table = Table(header_style="bold", row_styles=["", "dim"])
     for name, kind in zip(result.column_names, result.column_types, strict=True):
         numeric = kind.name.removeprefix("Nullable(").startswith(
             ("Int", "UInt", "Float", "Decimal")
         )
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in rows[:_ROWS_SHOWN]:
-        table.add_row(*map(_cell, row))
-    console.print(table)
-    more = f", the first {_ROWS_SHOWN} of them shown" if len(rows) > _ROWS_SHOWN else ""
-    console.print(f"{len(rows)} row{'' if len(rows) == 1 else 's'}{more}")
+    for row in cells:
+        table.add_row(*row)
+    return table
+
+
+def _records(names: Sequence[str], cells: list[list[Text]]) -> Table:
+    """A line a field, as psql has it, where a row is too wide for the terminal."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for number, row in enumerate(cells, 1):
+        table.add_row(Text(f"row {number}", "dim"), "")
+        for name, cell in zip(names, row, strict=True):
+            table.add_row(f"  {name}", cell)
+    return table
 
 
 def _cell(value: Any) -> Text:

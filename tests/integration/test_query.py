@@ -34,6 +34,21 @@ def test_a_table_for_people(clickhouse_url, tmp_path, capsys):
     assert "1 row" in shown
 
 
+def test_what_is_too_wide_for_the_terminal_is_a_line_a_field(
+    clickhouse_url, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "80")
+    sql = "SELECT 'first-order-welcome' AS rule, toDate('2026-10-04') AS day, " + ", ".join(
+        f"1234567 AS a_figure_{letter}" for letter in "abcde"
+    )
+    assert query(sql, url=clickhouse_url, data=tmp_path, as_json=False) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[:3] == [["row", "1"], ["rule", "first-order-welcome"], ["day", "2026-10-04"]]
+    assert ["a_figure_e", "1234567"] in lines
+    query("SELECT 1 AS n WHERE false", url=clickhouse_url, data=tmp_path, as_json=False)
+    assert capsys.readouterr().out == "0 rows\n"
+
+
 FORMULAS = [
     "=cmd|' /C calc'!A0",
     "+1",
