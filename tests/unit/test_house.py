@@ -4,6 +4,7 @@ Must live here: what can be read off the tracked files. Must not: anything that 
 """
 
 import ast
+import fnmatch
 import re
 import subprocess
 from collections.abc import Iterator
@@ -114,6 +115,42 @@ def test_every_folder_has_a_readme():
     folders = {path.parts[0] for path in tracked() if len(path.parts) > 1}
     bare = [name for name in sorted(folders & TOP) if not (ROOT / name / "README.md").is_file()]
     assert not bare
+
+
+def guides() -> dict[Path, list[Path]]:
+    """Each README, and the modules that it is nearest to."""
+    found: dict[Path, list[Path]] = {}
+    for path in modules(*FLOORS):
+        if path.stem != "__init__":
+            near = next(one for one in path.parents if (ROOT / one / "README.md").is_file())
+            found.setdefault(near / "README.md", []).append(path)
+    return found
+
+
+def quoted(text: str) -> set[str]:
+    """The words in backticks, as names of modules."""
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    words = {word for span in re.findall(r"`([^`]+)`", prose) for word in span.split()}
+    return {word.strip(",").removesuffix(".py").rpartition("/")[2] for word in words}
+
+
+def test_a_readme_names_every_module():
+    silent = []
+    for guide, paths in guides().items():
+        names = quoted((ROOT / guide).read_text())
+        told = [one for one in paths if any(fnmatch.fnmatchcase(one.stem, n) for n in names)]
+        silent += [f"{guide} does not name {one}" for one in paths if one not in told]
+    assert not silent
+
+
+def test_a_map_names_no_module_that_is_gone():
+    gone = []
+    for guide, paths in guides().items():
+        text, stems = (ROOT / guide).read_text(), [path.stem for path in paths]
+        for table in re.findall(r"^\| \w+ \| modules \|\n(?:\|.*\n)+", text, re.MULTILINE):
+            names = re.findall(r"`([a-z_*]+)`", table)
+            gone += [f"{guide}: {one}" for one in names if not fnmatch.filter(stems, one)]
+    assert not gone
 
 
 def test_the_top_level_holds_what_it_may():
