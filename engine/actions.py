@@ -35,6 +35,7 @@ from rules.model import (
 from rules.values import MISSING, Value
 
 EMITTED_DEPTH_MAX: Final = 5
+Writer = Callable[[Case, Any], Row | None]
 
 
 def rows_of(case: Case) -> list[Row] | None:
@@ -43,9 +44,7 @@ def rows_of(case: Case) -> list[Row] | None:
     for action in case.act.actions:
         if action.condition is not None and not action.condition.test(*case.context):
             continue
-        writer = WRITERS[type(action)]
-        other = is_for_another(action)
-        row = given(case, action, writer) if other else writer(case, action)
+        row = _row(case, action)
         if row is not None:
             rows.append(row)
         elif not action.optional:
@@ -59,10 +58,15 @@ def id_of(case: Case, step: str, reason: str = "") -> str:
     return decision_id(it.rule, it.run, it.subject, step, it.birth, reason)
 
 
-def _given(case: Case, action: Action, name: str) -> Any:
-    """An attribute of an action: as written, or as it is looked up now; MISSING when unknown."""
-    looked = action.looked.get(name)
-    return getattr(action, name) if looked is None else looked.get(case.context)
+def _row(case: Case, action: Action) -> Row | None:
+    """The row of an action, with what is looked up as it is now; None when any of it is unknown."""
+    if action.looked:
+        found = {name: value.get(case.context) for name, value in action.looked.items()}
+        if MISSING in found.values():
+            return None
+        action = replace(action, **found, looked={})
+    writer: Writer = WRITERS[type(action)]
+    return given(case, action, writer) if is_for_another(action) else writer(case, action)
 
 
 def _values(case: Case, values: Mapping[str, Value]) -> Row | None:
@@ -73,22 +77,20 @@ def _values(case: Case, values: Mapping[str, Value]) -> Row | None:
 
 def _text(case: Case, action: Show | Alert) -> Row | None:
     """A template's name, its own values, and what it reads."""
-    template, with_ = _given(case, action, "template"), _values(case, action.with_)
-    if template is MISSING or with_ is None:
+    with_ = _values(case, action.with_)
+    if with_ is None:
         return None
-    found = reads(case, template)
-    return {"template": template, "with": with_, **({"reads": found} if found else {})}
+    found = reads(case, action.template)
+    return {"template": action.template, "with": with_, **({"reads": found} if found else {})}
 
 
 def _notify(case: Case, action: Notify) -> Row | None:
     via, with_ = case.allowed(action), _values(case, action.with_)
-    template = _given(case, action, "template")
-    if not via or with_ is None or template is MISSING:
+    if not via or with_ is None:
         return None
     return {
         "kind": "notify", "name": action.name, "via": via, "channel": via[0],
-        "template": template, "with": with_, "to": action.to,
-        **carried(case, action if not action.looked else replace(action, template=template)),
+        "template": action.template, "with": with_, "to": action.to, **carried(case, action),
     }  # fmt: skip
 
 
@@ -111,8 +113,7 @@ def _expiry(case: Case, action: Coupon) -> int:
     """When it ends (ms); 0 when that is unknown."""
     if action.valid_until is not None:
         return moment_of(case.turn, action.valid_until, case.at)
-    lives = _given(case, action, "valid_ms")
-    return 0 if lives is MISSING else case.at + int(lives)
+    return case.at + int(action.valid_ms)
 
 
 def _show(case: Case, action: Show) -> Row | None:
@@ -133,14 +134,13 @@ def _points(case: Case, action: Points) -> Row | None:
     """`points` is what an example calls it by: 100, or x2."""
     add = action.add.get(case.context) if action.add else None
     multiply = action.multiply.get(case.context) if action.multiply else None
-    lives = _given(case, action, "expires_ms")
-    if MISSING in (add, multiply, lives):
+    if MISSING in (add, multiply):
         return None
     row: Row = {"kind": "points", "name": action.name, "reason": action.reason, "to": action.to}
     if multiply is not None:
         until = case.at + action.for_ms
         return {**row, "points": f"x{multiply:g}", "multiply": multiply, "until": until}
-    many, expires_at = round(add or 0), case.at + int(lives) if lives else 0
+    many, expires_at = round(add or 0), case.at + int(action.expires_ms) if action.expires_ms else 0
     return {**row, "points": many, "expires_at": expires_at} if many else None
 
 
@@ -161,21 +161,16 @@ def _recommend(case: Case, action: Recommend) -> Row | None:
     } if items else None  # fmt: skip
 
 
-def _task(case: Case, action: Task) -> Row | None:
-    title, due = _given(case, action, "title"), _given(case, action, "due_ms")
-    if MISSING in (title, due):
-        return None
+def _task(case: Case, action: Task) -> Row:
+    due = action.due_ms
     return {
-        "kind": "task", "name": action.name, "team": action.team, "title": str(title)[:200],
+        "kind": "task", "name": action.name, "team": action.team, "title": str(action.title)[:200],
         "priority": action.priority, "due_at": None if due is None else case.at + int(due),
     }  # fmt: skip
 
 
-def _pause(case: Case, action: Pause) -> Row | None:
-    lasts = _given(case, action, "for_ms")
-    if lasts is MISSING:
-        return None
-    until = case.at + int(lasts)
+def _pause(case: Case, action: Pause) -> Row:
+    until = case.at + int(action.for_ms)
     return {"kind": "pause", "name": action.name, "purpose": action.purpose, "until": until}
 
 
@@ -199,7 +194,7 @@ def _emit(case: Case, action: Emit) -> Row | None:
     }  # fmt: skip
 
 
-WRITERS: Final[dict[type, Callable[[Case, Any], Row | None]]] = {
+WRITERS: Final[dict[type, Writer]] = {
     Coupon: _coupon,
     Notify: _notify,
     Show: _show,

@@ -12,6 +12,7 @@ from engine.case import Case
 from engine.effects import Letter, Row
 from engine.fields import fields_of, names_of
 from engine.ids import decision_id
+from engine.texts import reads
 from features.events import Event, encode
 from rules.model import Act, Action, Coupon, Emit, Notify, Points
 from rules.values import MISSING
@@ -33,19 +34,15 @@ def given(case: Case, action: Any, write: Write) -> Row | None:
     to = whose(case, action.to)
     if not to:
         return None
-    row = _template(case, action) if isinstance(action, Notify) else write(case, action)
+    row = _told(action) if isinstance(action, Notify) else write(case, action)
     if row is None:
         return None
     row.pop("code", None)  # his own has one
     return {**row, "kind": GIFT, "gift": row["kind"], "to": action.to, "cid": to}
 
 
-def _template(case: Case, action: Notify) -> Row | None:
-    looked = action.looked.get("template")
-    template = action.template if looked is None else looked.get(case.context)
-    if template is MISSING:
-        return None
-    return {"kind": "notify", "name": action.name, "template": template}
+def _told(action: Notify) -> Row:
+    return {"kind": "notify", "name": action.name, "template": action.template}
 
 
 def _to_merchant(case: Case, action: Any, write: Write) -> Row | None:
@@ -53,13 +50,14 @@ def _to_merchant(case: Case, action: Any, write: Write) -> Row | None:
     about = fields_of(case.turn.customer, case.rule.once_per, case.instance.subject)
     merchant = str(about.get(f"{case.rule.once_per}.merchant_id") or "")
     if isinstance(action, Notify):
-        row = _template(case, action)
         with_ = {name: value.get(case.context) for name, value in action.with_.items()}
-        if row is None or MISSING in with_.values():
+        if MISSING in with_.values():
             return None
-        return {**row, "kind": "alert", "with": with_, "to": "merchant", "merchant_id": merchant}
-    row = write(case, action) if isinstance(action, Emit) and merchant else None
-    return row and {**row, "kind": GIFT, "gift": row["kind"], "cid": f"m:{merchant}"}
+        row = {**_told(action), "kind": "alert", "with": with_, "to": "merchant"}
+        found = reads(case, action.template)
+        return {**row, "merchant_id": merchant, **({"reads": found} if found else {})}
+    sent = write(case, action) if isinstance(action, Emit) and merchant else None
+    return sent and {**sent, "kind": GIFT, "gift": sent["kind"], "cid": f"m:{merchant}"}
 
 
 def whose(case: Case, to: str) -> str:

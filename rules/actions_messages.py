@@ -13,7 +13,7 @@ from rules.forms import Form, Key
 from rules.looking import Looked, is_looked
 from rules.model import CHANNELS, PAGE, Action, Alert, Emit, Notify, Show, Webhook
 from rules.reading import Reader
-from rules.reads import written
+from rules.reads import OWN, written
 from rules.surroundings import Surroundings
 
 TEMPLATE: Final = Key("name | lookup", "the text, in templates/", needed=True)
@@ -106,13 +106,14 @@ def notify(reader: Reader, node: Node, near_by: Surroundings, beside: Beside) ->
     """`notify: {via: [push, sms], template, with: {}, to}`."""
     found = reader.fields(node, NOTIFY)
     via: list[str] = []
-    for item in reader.items(found["via"]) if "via" in found else []:
+    for item in reader.some(found["via"]) if "via" in found else []:
         channel = reader.choice(item, "channel", CHANNELS)
         if channel in via:
             reader.error(item, f"`{channel}` is in `via` twice")
         via.append(channel)
     looked = Looked(reader, near_by.scope, "notify")
-    template = _template(reader, found, via, near_by, looked)
+    to = recipient(reader, found)
+    template = _template(reader, found, [OWN] if to == "merchant" else via, near_by, looked)
     return Notify(
         name=beside.name or f"notify:{template}",
         via=tuple(via),
@@ -120,7 +121,7 @@ def notify(reader: Reader, node: Node, near_by: Surroundings, beside: Beside) ->
         with_=values(reader, found, "with", near_by.scope),
         condition=beside.condition,
         optional=beside.optional,
-        to=recipient(reader, found),
+        to=to,
         looked=looked.values,
     )
 
@@ -145,7 +146,7 @@ def alert(reader: Reader, node: Node, near_by: Surroundings, beside: Beside) -> 
     found = reader.fields(node, ALERT)
     to = word(reader, found, "to", "a team's name")
     looked = Looked(reader, near_by.scope, "alert")
-    template = _template(reader, found, ["email"], near_by, looked)
+    template = _template(reader, found, [OWN], near_by, looked)
     return Alert(
         beside.name or f"alert:{to}",
         to,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from rules.actions_parts import TO_PERSON, Beside, recipient, word
+from rules.actions_parts import NAME_MAX, TO_PERSON, Beside, recipient, word
 from rules.document import Fields, Node
 from rules.errors import BadText, near, one_of
 from rules.forms import Form, Key
@@ -53,9 +53,9 @@ POINTS: Final = Form(
     {
         "add": Key("number | value", "so many points; negative ones are taken"),
         "multiply": Key("number | value", "what he earns is multiplied for a while"),
-        "for": Key("duration", "with multiply: for how long"),
+        "for": Key("duration | lookup", "with multiply: for how long"),
         "expires": Key("duration | lookup", "how long they last"),
-        "reason": Key("text", "what the customer is told they are for"),
+        "reason": Key("text | value", "what the customer is told they are for"),
         "to": TO_PERSON,
     },
     meant={"give": "add", "amount": "add", "valid": "expires"},
@@ -182,12 +182,12 @@ def points(reader: Reader, node: Node, near_by: Surroundings, beside: Beside) ->
         for key, parse in (("add", _whole), ("multiply", _factor))
     )
     looked = Looked(reader, near_by.scope, "points")
-    reason = word(reader, found, "reason", "a reason")
+    reason = looked.take(found, "reason", _reason, "")
     return Points(
         name=beside.name or f"points:{reason}",
         add=add,
         multiply=multiply,
-        for_ms=reader.parse(found["for"], duration, 0) if "for" in found else 0,
+        for_ms=looked.take(found, "for", duration, 0, name="for_ms", kind="duration"),
         expires_ms=looked.take(found, "expires", lives, None, name="expires_ms", kind="duration"),
         reason=reason,
         condition=beside.condition,
@@ -195,6 +195,12 @@ def points(reader: Reader, node: Node, near_by: Surroundings, beside: Beside) ->
         to=recipient(reader, found, PEOPLE),
         looked=looked.values,
     )
+
+
+def _reason(text: str) -> str:
+    if not text.strip() or len(text) > NAME_MAX:
+        raise BadText(f"a reason is a text of 1 to {NAME_MAX} characters")
+    return text
 
 
 def _whole(text: str) -> int:

@@ -48,7 +48,7 @@ def words(reader: Reader, found: dict[str, Node], key: str, what: str) -> tuple[
     """One short text or several."""
     return tuple(
         reader.text(item, what, NAME_MAX)
-        for item in (reader.items(found[key]) if key in found else ())
+        for item in (reader.some(found[key]) if key in found else ())
     )
 
 

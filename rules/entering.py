@@ -115,7 +115,7 @@ def limits(reader: Reader, node: Node) -> tuple[tuple[Rate, ...], tuple[Rate, ..
     """`limit`: how often a customer may enter, and a referrer get something."""
     none = Rate(1, 0, "ever")
     if not isinstance(node, Fields):
-        return tuple(reader.parse(item, rate, none) for item in reader.items(node)), ()
+        return tuple(reader.parse(item, rate, none) for item in reader.some(node)), ()
     found = reader.fields(node, LIMIT)
     customer, referrer = (
         tuple(reader.parse(item, rate, none) for item in reader.items(found[key]))

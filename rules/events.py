@@ -39,7 +39,7 @@ def event_name(reader: Reader, node: Node) -> str:
 
 def event_names(reader: Reader, node: Node) -> frozenset[str]:
     """One name or a list of them; a payment under both its names."""
-    return both_names(event_name(reader, item) for item in reader.items(node))
+    return both_names(event_name(reader, item) for item in reader.some(node))
 
 
 def both_names(names: Iterable[str]) -> frozenset[str]:

@@ -97,10 +97,19 @@ class Reader:
         """A list's items; one thing stands for a list of one."""
         return node.items if isinstance(node, Items) else [node]
 
+    def some(self, node: Node) -> list[Node]:
+        """The items of a list that has any."""
+        found = self.items(node)
+        if not found:
+            self.error(node, "an empty list: name one at least, or leave the key out")
+        return found
+
     def text(self, node: Node, what: str, most: int = 200) -> str:
         """A short text."""
 
         def short(text: str) -> str:
+            if text.startswith("= "):
+                raise BadText(f"`{text}`: {what} is written out, it is not computed here")
             if not text.strip() or len(text) > most:
                 raise BadText(f"{what} is a text of 1 to {most} characters")
             return text
@@ -118,7 +127,8 @@ class Reader:
                 return text
             wide = full_width(text)
             missed = near(text, words) or (f": {wide}" if wide else "")
-            raise BadText(f"`{text}` is not a {what}{missed}; allowed are {allowed}")
+            article = "an" if what[0] in "aeiou" else "a"
+            raise BadText(f"`{text}` is not {article} {what}{missed}; allowed are {allowed}")
 
         return self.parse(node, pick, words[0])
 
@@ -150,7 +160,7 @@ class Reader:
             )
             return None
         lines: list[str] = []
-        for item in self.items(node):
+        for item in self.some(node):
             if isinstance(node, Items) and node.flow:
                 self.error(node, "conditions stand on lines of their own, each after `- `")
                 return None

@@ -32,6 +32,7 @@ COUPON_NAMES: Final = (
 )
 POINTS_NAMES: Final = ("points", "expires_at", "reason")
 MERCHANT: Final = "merchant"
+OWN: Final = "email"  # how people of the shop and merchants are told
 ITEMS: Final = "items"  # what recommend chose
 Told = Notify | Show | Alert
 
@@ -86,12 +87,12 @@ def told(rule: Rule) -> Iterator[tuple[Told, tuple[str, ...]]]:
     """The actions with a template, each with its channels."""
     for step in rule.steps:
         for action in step.actions if isinstance(step, Act) else ():
-            if isinstance(action, Notify):
+            if isinstance(action, Notify) and action.to != MERCHANT:
                 yield action, action.via
             elif isinstance(action, Show):
                 yield action, (PAGE,)
-            elif isinstance(action, Alert):
-                yield action, ("email",)
+            elif isinstance(action, Alert | Notify):
+                yield action, (OWN,)
 
 
 def templates_named(action: Told) -> frozenset[str]:

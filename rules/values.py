@@ -7,7 +7,7 @@ of a Value (constant, computed, looked up). Must not: YAML, places in files, IO.
 import datetime as dt
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, NamedTuple, Protocol
@@ -109,6 +109,19 @@ class Computed:
             rounded = round(found, 2)
             return tidy(rounded) if math.isfinite(found) and rounded >= self.least else MISSING
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What something makes of a value that is known."""
+
+    value: Value
+    make: Callable[[Any], Any]
+
+    def get(self, context: Context) -> Any:
+        """What is made of it, or MISSING."""
+        found = self.value.get(context)
+        return MISSING if found is MISSING else self.make(found)
 
 
 @dataclass(frozen=True, slots=True)

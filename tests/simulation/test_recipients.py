@@ -3,6 +3,8 @@
 import pytest
 
 from features import catalog
+from rules.errors import RuleErrors
+from rules.load import book_from_sources
 from tests.memory_engine import DAY, HOUR, MINUTE, START, MemoryEngine
 
 REFERRAL = """
@@ -165,6 +167,29 @@ do:
     alert, message = row["actions"]
     assert (alert["kind"], alert["to"], alert["merchant_id"]) == ("alert", "merchant", "m7")
     assert message["kind"] == "notify"
+
+
+async def test_a_message_to_the_merchant_is_an_email_that_has_what_its_text_reads():
+    text = """
+rule: late
+status: live
+purpose: service
+when: {event: Order Cancelled}
+once_per: order
+do:
+  - notify: {via: push, template: gone, to: merchant}
+"""
+    files = {"campaigns/r.yaml": text, "shop.yaml": "languages: [zh]\n"}
+    with pytest.raises(RuleErrors, match="`gone` has no text for email"):
+        book_from_sources({**files, "templates/gone.zh.push.j2": "x"})
+    world = MemoryEngine(
+        {**files, "templates/gone.zh.email.j2": "{{ order.total }} {{ event.why }}"}
+    )
+    world.send(0, "Order Placed", order_id="o1", total=9, merchant_id="m7", userId="u")
+    world.send(1, "Order Cancelled", order_id="o1", why="too late", userId="u")
+    await world.run()
+    (row,) = world.decisions()
+    assert row["actions"][0]["reads"] == {"order.total": 9, "event.why": "too late"}
 
 
 async def test_nobody_to_give_to_holds_it_all_and_names_it():

@@ -347,7 +347,7 @@ def test_steps_say_what_is_wrong(step: str, told: str):
         ("{given: [], expect: [{at: 1m, held: budget}]}", "not built yet"),
         ("{given: [], expect: [], customer: {cart.vlaue: 3}}", "did you mean `cart.value`?"),
         ("{given: [], expect: [], customer: {cart.value: high}}", "is a number"),
-        ("{given: [], expect: [], arm: control}", "is not a arm"),
+        ("{given: [], expect: [], arm: control}", "is not an arm"),
     ],
 )
 def test_examples_say_what_is_wrong(example: str, told: str):
