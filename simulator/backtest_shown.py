@@ -17,6 +17,7 @@ from simulator.backtest_report import Report
 CHART_ROWS: Final = 13
 BARS_MAX: Final = 62
 HELD_MAX: Final = 4
+NAME_MAX: Final = 24
 READING: Final = (
     "Treated and holdout are the arms that these rules give each customer. If the rules did not "
     "run in this history, the difference is chance alone, and half its interval is the smallest "
@@ -93,20 +94,35 @@ def notes(found: Report) -> list[str]:
     if found["not_run"]:
         names = ", ".join(f"{name} ({status})" for name, status in found["not_run"].items())
         told.append(f"not run: {names}; name one with --rule to try it as if live")
-    for pair, days in found["collisions"].items():
-        told.append(f"one customer, one day, two rules: {pair} {days:,} times")
+    if idle := [name for name in found["rules"] if name not in active(found)]:
+        told.append(f"nothing of this history began: {', '.join(idle)}")
+    if pairs := Counter[str](found["collisions"]).most_common():
+        shown = ", ".join(f"{pair} {days:,}" for pair, days in pairs[:HELD_MAX])
+        more = f", and {len(pairs) - HELD_MAX} more pairs" if len(pairs) > HELD_MAX else ""
+        told.append(f"one customer, one day, two rules (times): {shown}{more}")
     if found["quarantined"]:
         told.append(f"{found['quarantined']:,} events would be quarantined")
     return told
 
 
+def active(found: Report) -> dict[str, Any]:
+    """The rules that decided anything, or were held."""
+    return {name: one for name, one in found["rules"].items() if one["acts"] or one["held"]}
+
+
+def _name_column(table: Table, found: Report) -> None:
+    """The rules' names stay whole, unless very long: the last column folds first."""
+    least = min(max(map(len, active(found)), default=0), NAME_MAX)
+    table.add_column("rule", overflow="fold", min_width=least)
+
+
 def _rules(found: Report) -> Table:
     table = Table(header_style="bold", expand=False)
-    table.add_column("rule", overflow="fold")
+    _name_column(table, found)
     for name in ("decisions", "customers", "coupons", f"cost ({found['currency']})"):
         table.add_column(name, justify="right")
     table.add_column("held back", overflow="fold")
-    for name, one in found["rules"].items():
+    for name, one in active(found).items():
         figures = (f"{one['acts']:,}", f"{one['customers']:,}", f"{one['coupons']:,}")
         table.add_row(name, *figures, amount(one["cost"]), held(one))
     return table
@@ -116,10 +132,10 @@ def _conversions(found: Report) -> Table:
     days = f"{found['window_days']:g}"
     table = Table(header_style="bold", title=f"bought within {days} days of the first entry",
                   title_justify="left", title_style="")  # fmt: skip
-    table.add_column("rule", overflow="fold")
+    _name_column(table, found)
     for name in ("treated", "holdout", "difference (95% interval)", "too recent"):
         table.add_column(name, justify="right")
-    for name, one in found["rules"].items():
+    for name, one in active(found).items():
         what = one["conversions"]
         young = f"{what['too_young']:,}"
         table.add_row(name, arm(what["treated"]), arm(what["holdout"]), interval(what), young)

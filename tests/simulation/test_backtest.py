@@ -6,6 +6,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from rich.console import Console
 
 from engine.effects import Settings
 from engine.records import LETTER, RULES, TICK, Append
@@ -14,7 +15,9 @@ from features.events import encode, key, parse
 from rules.load import load_book, load_text, read_sources
 from simulator.backtest import SECRET, backtest, run, tried
 from simulator.backtest_history import Past
+from simulator.backtest_page import write_page
 from simulator.backtest_report import difference
+from simulator.backtest_shown import notes, show
 from simulator.backtest_tally import Tally
 from simulator.benches.parts import made_up
 from simulator.diff import diff, markdown
@@ -209,6 +212,24 @@ def test_a_draft_is_run_only_when_it_is_named():
     assert backtest(shopping(), tried(draft, ["greet"]), window_ms=WEEK)["acts"] == 2
     with pytest.raises(ValueError, match=r"no rule is called 'gret'.*greet"):
         tried(draft, ["gret"])
+
+
+def test_the_report_for_people_names_the_idle_apart_and_breaks_no_name(capsys, tmp_path):
+    idle = GREET.replace("rule: greet", "rule: never-begins").replace(">= 100", ">= 10000")
+    both = load_text(GREET.replace("rule: greet", "rule: greet-whoever-added") + "---" + idle)
+    found = backtest(shopping(), both, window_ms=WEEK)
+    found["collisions"] = {f"b{n}": n for n in range(1, 7)}
+    assert notes(found) == [
+        "nothing of this history began: never-begins",
+        "one customer, one day, two rules (times): b6 6, b5 5, b4 4, b3 3, and 2 more pairs",
+    ]
+    show(found, Console(width=60), "shop")
+    told = capsys.readouterr().out
+    assert told.count("│ greet-whoever-added │") == 2
+    write_page(found, tmp_path / "page.html", "shop")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<td>greet-whoever-added" in page
+    assert "<td>never-begins" not in page
 
 
 def test_two_ids_of_one_customer_count_as_one():
