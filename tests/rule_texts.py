@@ -32,3 +32,11 @@ SPIKES = {
     "templates/spike.zh.email.j2": _SAID,
     "templates/spike.en.email.j2": _SAID,
 }
+
+# The least that a rule is made of, part by part.
+LEAST = {
+    "rule": "rule: r",
+    "when": "when: {event: Product Added}",
+    "once_per": "once_per: cart",
+    "do": "do:\n  - notify: {via: push, template: hello}",
+}
