@@ -32,9 +32,10 @@ from engine.redeeming import OURS, answer
 from engine.returns import look, next_look
 from engine.rewards import expire as reward_none
 from engine.rewards import heard, next_deadline
-from engine.slices import LEDGERS, SLICE, UNTOLD, receive_slice, settle, untold
+from engine.slices import LEDGERS, SLICE, receive_slice, settle
 from engine.timers import next_due, wake
 from engine.turn import Turn
+from engine.voiding import VOIDING, voided
 from features import catalog
 from features.customer import Customer
 from features.events import Event
@@ -144,8 +145,8 @@ def _hold(
     """His coupons or points changed: when the next lapse, and what rules hear of it."""
     if due := holdings_due(customer):
         write(customer).journey.arm(due)
-    if event.name == UNTOLD:
-        untold(customer, event, rows, moment, effects)
+    if event.name in VOIDING:
+        voided(customer, event, rows, moment, effects)
     if event.name in PAID:
         for redeemed in redeemed_by(customer, event, rows):
             listen(customer, redeemed, moment, effects)

@@ -66,6 +66,20 @@ def keep(
         del known[next(iter(known))]
 
 
+def forget(customer: Customer, kind: str, name: str, *fields: str) -> None:
+    """Know these fields of a thing no more; without any named, nothing of it."""
+    known: dict[str, Fields] = customer.state(THINGS).kinds.get(kind, {})
+    if name not in known:
+        return
+    for field in fields or tuple(known[name]):
+        known[name].pop(field, None)
+    if not known[name]:
+        del known[name]
+    kinds = customer.touch(THINGS).kinds
+    if not known:
+        del kinds[kind]
+
+
 def fields_of(customer: Customer, kind: str, name: str) -> dict[str, Any]:
     """All fields of a thing as rules read them, by their full names: `order.total`."""
     subject = SUBJECTS.get(kind)

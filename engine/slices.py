@@ -1,28 +1,23 @@
 """The letters of budgets: a shard asks, the ledger grants or says no, the unspent goes back.
 
-Must live here: what each of these letters does where it arrives, and the letter that a code of a
-pool goes back by. Must not: sums (ledger.py), which decisions spend (budgets.py). The answer goes
-to the customer who waits, wherever he has moved: the slice is his shard's then, and what he waits
-for is decided at once, as of its due time.
+Must live here: what each of these letters does where it arrives. Must not: sums (ledger.py), which
+decisions spend (budgets.py). The answer goes to the customer who waits, wherever he has moved: the
+slice is his shard's then, and what he waits for is decided at once, as of its due time.
 """
 
-from typing import Any, Final
+from typing import Any
 
 from engine import pools
 from engine.budgets import ASK, LEDGERS, SLICE, UNSPENT, fill, key_of
-from engine.effects import Effects, Letter, Moment, Row
+from engine.effects import Effects, Letter, Moment
 from engine.identity import forwarded
 from engine.journal import memory
 from engine.ledger import LEDGER, Bucket, Slice
 from engine.timers import order_of, resume
 from engine.turn import Turn
-from features.coupon_ledger import VOIDED
 from features.customer import Customer
-from features.events import Event
 
-__all__ = ["LEDGERS", "SLICE", "UNTOLD", "receive_slice", "settle", "untold"]
-UNTOLD: Final = "Coupon Voided"  # by the relay, where it says `unsent`: no receiver ever had it
-RELAY: Final = "laike"
+__all__ = ["LEDGERS", "SLICE", "receive_slice", "settle"]
 
 
 def settle(
@@ -55,21 +50,6 @@ def _of_codes(
     codes = pool.grant(body["need"], moment.settings.shards)
     answer = {**body, "granted": len(codes), "codes": codes}
     effects.letters.append(Letter(body["cid"], SLICE, answer, moment.offset))
-
-
-def untold(
-    customer: Customer, event: Event, rows: list[Row], moment: Moment, effects: Effects
-) -> None:
-    """A code of a pool that nobody knows, voided as it was issued, goes back in the same commit."""
-    code = event.properties.get("code", "")
-    one = customer.state("coupons").coupons.get(code)
-    ours = event.source == RELAY and event.properties.get("unsent") is True
-    if not (ours and one and one.pool and [row["fact"] for row in rows] == [VOIDED]):
-        return
-    if one.seq == 1:  # who once reserved it knows it
-        sealed = pools.returned(moment.settings.secret, one.pool, code, one.life)
-        body = {"number": 0, "left": 1, "codes": [sealed]}
-        effects.letters.append(Letter(f"{pools.POOL}{one.pool}", UNSPENT, body, moment.offset))
 
 
 def receive_slice(

@@ -76,11 +76,9 @@ class Coupons(msgspec.Struct, array_like=True):
 
 
 def issue(coupons: Coupons, code: str, coupon: Coupon, emit: Emit) -> bool:
-    """Put a new coupon in; False when the code is known, unless a void one of a pool came again."""
-    if known := coupons.coupons.get(code):
-        if known.life >= coupon.life or known.state != VOIDED:
-            return False
-        del coupons.coupons[code]
+    """Put a new coupon in; False when the code is known."""
+    if code in coupons.coupons:
+        return False
     coupon.at = coupon.issued_at
     coupons.coupons[code] = coupon
     coupons.issued = min(coupons.issued + 1, COUNT_MAX)

@@ -203,11 +203,11 @@ _STEPS: Final[dict[str, Callable[[Coupons, Event, Emit], None]]] = {
 
 
 def merge(mine: Coupons, theirs: Coupons) -> Coupons:
-    """Both one's; of a code both have, what went further. `lapse` cuts the open ones."""
+    """Both one's; of a code both have, the one that went further. `lapse` cuts the open ones."""
     found = dict(mine.coupons)
     for code, one in theirs.coupons.items():
         known = found.get(code)
-        if known is None or (one.life, one.seq) > (known.life, known.seq):
+        if known is None or one.seq > known.seq:
             found[code] = msgspec.structs.replace(one)
     finished = newest(
         ((c, one.at) for c, one in found.items() if one.state in FINISHED), len(found)

@@ -7,7 +7,7 @@ ids are the message's own: a repeat is dropped as any event's is.
     Message Bounced   there is nobody at this address: the channel is closed until he agrees anew
     Message Failed    through no channel could he be told
     Coupon Voided     a code that only this message would have told him of: nobody has it.
-                      `unsent`: certainly no receiver ever had it, so a pool's goes back (slices.py)
+                      `unsent`: no receiver can have had it, so a pool's goes back (voiding.py)
 
 In record time nothing comes back: what is decided there follows from the records alone.
 """

@@ -15,6 +15,7 @@ import engine.acting
 import engine.decide
 import engine.pipeline
 import engine.pools
+import engine.voiding
 from engine import timers
 from engine.ledger import Ledger
 from engine.pools import Pool
@@ -137,7 +138,7 @@ MUTATIONS: dict[str, Mutation] = {
     "caps": Mutation(patches=[(engine.acting, "count", lambda *_: None)]),
     "codes": Mutation(patches=[(Pool, "grant", lambda pool, *_: pool.stock[:2])]),
     "lives": Mutation(patches=[(engine.pools, "returned", _return_as_it_was)]),
-    "returns": Mutation(patches=[(engine.decide, "untold", lambda *_: None)]),
+    "returns": Mutation(patches=[(engine.voiding, "_is_untold", lambda *_: False)]),
     "models": Mutation(patches=[(engine.pipeline.Shard, "_load_model", _load_nothing)]),
     "digests": Mutation(patches=[(engine.acting, "count_digest", lambda _: None)]),
 }
