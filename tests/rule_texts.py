@@ -15,6 +15,15 @@ do:
         - {name: nothing, do: []}
 """
 
+GOOD = """
+rule: nudge
+status: live
+when: {event: Product Added}
+once_per: cart
+do:
+  - notify: {via: [push], template: hello}
+"""
+
 SPIKE = """
 rule: spike
 title: 集中投诉
