@@ -246,10 +246,12 @@ class LearnerTask:
         )
 
     async def _look_round(self) -> None:
-        """Whether another learns, and whether somebody pinned a scorer or let one go."""
+        """Whether another learns, whether somebody pinned a scorer; pass what taught nothing."""
         await self.snapshots.renew()
         if await self.snapshots.pins() != self._pins:
             await self.publish()
+        elif not self._fresh:
+            await self.snapshots.passed(self.cursors)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until told to stop; a last manifest keeps what was learned since.

@@ -106,10 +106,7 @@ class Snapshots:
         """
         digest, body = self.packed(manifest)
         async with self._redis.pipeline(transaction=True) as pipe:
-            await pipe.watch(OWNER)
-            if await pipe.get(OWNER) != self._token:
-                raise Fenced("another learner has begun")
-            pipe.multi()
+            await self._if_ours(pipe)
             for name, part in parts.items():
                 if name not in self._stored:
                     pipe.set(f"laike:model:{name}", part)
@@ -117,11 +114,24 @@ class Snapshots:
             pipe.set(WANTED, digest)
             pipe.lrem(HISTORY, 0, digest)
             pipe.lpush(HISTORY, digest)
-            for shard, after in manifest["cursors"].items():
-                pipe.set(f"{keys(int(shard))['cursor']}learner", after)
+            _move(pipe, manifest["cursors"])
             await pipe.execute()
         self._stored = frozenset(parts)
         return digest
+
+    async def passed(self, cursors: Mapping[str, str]) -> None:
+        """Move the cursors alone, over what taught nothing: it may be trimmed, and be erased."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            await self._if_ours(pipe)
+            _move(pipe, cursors)
+            await pipe.execute()
+
+    async def _if_ours(self, pipe: Any) -> None:
+        """Have what follows in `pipe` done only while nobody else has begun to learn."""
+        await pipe.watch(OWNER)
+        if await pipe.get(OWNER) != self._token:
+            raise Fenced("another learner has begun")
+        pipe.multi()
 
     async def tell(self, figures: Mapping[str, Mapping[str, float]]) -> None:
         """For /metrics: when this was published, and what each model says of itself."""
@@ -156,3 +166,8 @@ class Snapshots:
                 if digest not in needed:
                     pipe.lrem(HISTORY, 0, digest)
             await pipe.execute()
+
+
+def _move(pipe: Any, cursors: Mapping[str, str]) -> None:
+    for shard, after in cursors.items():
+        pipe.set(f"{keys(int(shard))['cursor']}learner", after)

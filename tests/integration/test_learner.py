@@ -158,6 +158,26 @@ async def test_a_part_that_did_not_change_is_written_once(redis):
     assert "idle" not in second["scorers"]  # not fit to score: it has no weights
 
 
+async def test_what_teaches_nothing_moves_the_cursors_and_makes_no_version(redis):
+    await decided(redis, 0, 1)
+    mine = task(redis)
+    await mine.restore()
+    await mine.step()
+    await mine._look_round()
+    assert await redis.get(f"{keys(0)['cursor']}learner") == b"0-0"  # it is not published yet
+    await mine.publish()
+    wanted = await redis.get(WANTED)
+    await redis.xadd(keys(0)["outbox"], {"b": b'{"log_time": 5}'}, id="9-0")
+    await mine.step()
+    await mine._look_round()
+    assert await redis.get(f"{keys(0)['cursor']}learner") == b"9-0"
+    assert await redis.get(WANTED) == wanted
+    await task(redis).restore()
+    with pytest.raises(Fenced):
+        await mine.snapshots.passed({"0": "99-0"})
+    assert await redis.get(f"{keys(0)['cursor']}learner") == b"9-0"
+
+
 async def test_old_versions_go_but_what_is_in_force_or_pinned_stays(redis):
     learner = task(redis)
     await learner.restore()
