@@ -16,7 +16,25 @@ PROTOCOL: Final = (
 )
 DRAWN: Final = {  # the figures that a chart shows together
     "log loss": ("log_loss", "base_log_loss", "challenger_log_loss"),
-    "AUC": ("auc",),
+    "AUC": ("auc", "challenger_auc"),
+}
+DRAWN_FROM: Final = 100  # examples: fewer are chance, and would squeeze the rest
+MEANING: Final = {
+    "accuracy": "share told right",
+    "auc": "0.5 is a coin, 1 is perfect",
+    "base_accuracy": "of always saying the more frequent kind",
+    "base_hit_rate": "of showing what is trending",
+    "base_log_loss": "of always saying the rate so far",
+    "base_loss": "of always saying the mean so far",
+    "brier": "0 is perfect",
+    "calibration_error": "how far a chance is from what came of it",
+    "challenger_wealth": "it takes over at 1,000",
+    "drifts": "times its loss had grown",
+    "hit_rate": "20 shown had some of what was ordered",
+    "log_loss": "less is better",
+    "policy_gain": "0.1: the best arm brings a tenth more",
+    "positive_rate": "share of examples that came true",
+    "recent_loss": "since it grew or shrank last",
 }
 
 
@@ -31,14 +49,18 @@ def sections(client: Any) -> Iterator[tuple[str, Section]]:
         last = {metric: points[-1][1] for metric, points in metrics.items()}
         examples = max(points[-1][0] for points in metrics.values())
         figures = {"version": versions[model], "examples": examples, **last}
-        rows = [{"figure": name.replace("_", " "), "value": value}
+        rows = [{"figure": name.replace("_", " "), "value": value, "": MEANING.get(name, "")}
                 for name, value in figures.items() if name != "version"]  # fmt: skip
-        title = f"{model}, version {versions[model][:12]}"
-        yield model, Section(title, PROTOCOL, rows, figures, [*_charts(metrics)])
+        protocol = f"Version {versions[model][:12]}. {PROTOCOL}"
+        title = model.replace("_", " ")
+        yield model, Section(title, protocol, rows, figures, [*_charts(metrics)])
 
 
 def _charts(metrics: dict[str, list[tuple[int, float]]]) -> Iterator[Chart]:
     for title, names in DRAWN.items():
-        curves = [Curve(name, metrics[name]) for name in names if len(metrics.get(name, ())) > 1]
+        drawn = {name: [point for point in metrics.get(name, ()) if point[0] >= DRAWN_FROM]
+                 for name in names}  # fmt: skip
+        curves = [Curve(name.replace("_", " "), points)
+                  for name, points in drawn.items() if len(points) > 1]  # fmt: skip
         if curves:
             yield Chart(f"{title} over the examples", "examples", title, curves)

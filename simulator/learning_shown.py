@@ -15,6 +15,7 @@ from simulator.learning_section import Chart, Section
 Rows = Sequence[Mapping[str, Any]]
 CHART_ROWS: Final = 14
 CHART_COLUMNS: Final = 92
+TICKED_FROM: Final = 20  # below, plotext's own ticks are short enough
 MARKS: Final = ("●", "○", "▲", "△", "■", "□", "◆", "◇")
 
 
@@ -104,6 +105,15 @@ def _table(rows: Rows, columns: list[str]) -> Table:
     return table
 
 
+def _ticks(chart: Chart) -> list[int]:
+    """Whole numbers for the x axis, five or fewer; none where what is drawn is small."""
+    xs = [x for curve in chart.curves for x, _ in curve.points]
+    low, high = (min(xs), max(xs)) if xs else (0, 0)
+    if high - low < TICKED_FROM:
+        return []
+    return [round(low + (high - low) * part / 4) for part in range(5)]
+
+
 def drawn(chart: Chart, width: int, *, colour: bool) -> str:
     """Curves as characters; each has its mark, so that they differ without colour too."""
     figure = plotext.figure
@@ -121,6 +131,8 @@ def drawn(chart: Chart, width: int, *, colour: bool) -> str:
             signal.label(curve.name)
         figure.draw(signal)
     figure.label(chart.x, axis="x")
+    if spots := _ticks(chart):
+        figure.ruler(axis="x").ticks(spots, [f"{spot:,}" for spot in spots])
     if colour:
         figure.legend(x=width - 10, ha="right")
     text: str = figure.build().string(colorless=not colour)
