@@ -54,9 +54,9 @@ def _segments(
     """Whether he is in a segment; of a tiered one in which tier, "" for none."""
     inside = memory(customer).journey.inside
     return {
-        f"segment.{name}": inside.get(name, "") if one.tiered else name in inside
+        one.said: inside.get(name, "") if one.tiered else name in inside
         for name, one in moment.book.segments.items()
-        if f"segment.{name}" in rule.laid
+        if one.said in rule.laid
     }
 
 

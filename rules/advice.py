@@ -18,6 +18,7 @@ from rules.expressions import Expr
 from rules.model import (
     Act,
     Action,
+    Choose,
     Coupon,
     EventTrigger,
     InactiveTrigger,
@@ -26,6 +27,7 @@ from rules.model import (
     Recommend,
     RequestTrigger,
     Rule,
+    ScheduleTrigger,
     SequenceTrigger,
     Show,
     Wait,
@@ -86,8 +88,10 @@ def _fires(rule: Rule) -> Iterator[str]:
     trigger = rule.trigger
     if _never(rule.condition):
         yield "its `if` can never hold: two of its conditions contradict each other"
-    if _never(trigger.condition):
+    elif _never(trigger.condition):
         yield "the `if` of its trigger can never hold"
+    elif _never(rule.condition, trigger.condition):
+        yield "its `if` and that of its trigger contradict each other: it never begins"
     if isinstance(trigger, EventTrigger | SequenceTrigger):
         links = trigger.steps if isinstance(trigger, SequenceTrigger) else (trigger,)
         for name in sorted({name for link in links for name in link.names}):
@@ -101,10 +105,25 @@ def _fires(rule: Rule) -> Iterator[str]:
         )
 
 
+def _moments(rule: Rule) -> Iterator[str]:
+    if isinstance(rule.trigger, ScheduleTrigger) and rule.trigger.moments:
+        begins, ends = rule.active_from or 0, rule.active_until or math.inf
+        if not any(begins <= at < ends for at in rule.trigger.moments):
+            yield "none of its moments lies within `active`"
+
+
 def _waits(rule: Rule) -> Iterator[str]:
     waits = any(isinstance(step, Wait) for step in rule.steps)
     if rule.stop_on and not waits:
         yield "`stop_on` ends what waits, and it never waits"
+    listened = {stop.event for stop in rule.stop_on}
+    for step in rule.steps:
+        if isinstance(step, Wait):
+            listened |= {*step.events, *step.since_last}
+        elif isinstance(step, Choose) and any(_never(asked) for asked, _ in step.branches):
+            yield "a branch of `choose` is never taken: its `if` cannot hold"
+    for name in sorted(listened - NAMES):
+        yield f"`{name}` is no event of the vocabulary{near(name, NAMES)}"
 
 
 def _acts(rule: Rule) -> Iterator[str]:
@@ -125,7 +144,7 @@ def _acts(rule: Rule) -> Iterator[str]:
 
 Question = Callable[[Rule], Iterator[str]]
 OF_A_RULE: Final[tuple[Question, ...]] = (
-    *(_owner, _tried, _measured, _bounded, _fires, _waits, _acts),
+    *(_owner, _tried, _measured, _bounded, _fires, _moments, _waits, _acts),
 )
 
 
@@ -167,15 +186,14 @@ def _unused(book: Book) -> Iterator[RuleError]:
         yield RuleError(f"offers/{name}.yaml", 1, 1, f"no rule gives coupons of `{name}`")
 
 
-def _never(condition: Expr | None) -> bool:
-    """Whether the plain comparisons of a condition leave no value; others are not looked at."""
-    if condition is None:
-        return False
+def _never(*conditions: Expr | None) -> bool:
+    """Whether the plain comparisons of conditions leave no value; others are not looked at."""
     ranges: dict[str, Range] = {}
     texts: dict[str, set[object]] = {}
-    for line in condition.source.split("\nand "):
+    sources = [condition.source for condition in conditions if condition is not None]
+    for line in (line for source in sources for line in source.split("\nand ")):
         for name, sign, value in _comparisons(ast.parse(line.strip(), mode="eval").body):
-            if isinstance(value, str):
+            if isinstance(value, str | bool):
                 if sign == "==":
                     texts.setdefault(name, set()).add(value)
                 continue
@@ -189,14 +207,19 @@ def _never(condition: Expr | None) -> bool:
     )
 
 
+Found = Iterator[tuple[str, str, float | str]]  # a yes or no is `==` true or false
 SIGNS: Final = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "=="}
 
 
-def _comparisons(tree: ast.expr) -> Iterator[tuple[str, str, float | str]]:
+def _comparisons(tree: ast.expr) -> Found:
     """`name sign constant` of everything that must hold."""
     if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And):
         for one in tree.values:
             yield from _comparisons(one)
+    wanted = not (isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.Not))
+    flag = tree if wanted else getattr(tree, "operand", tree)
+    if isinstance(flag, ast.Attribute):
+        yield ast.unparse(flag), "==", wanted
     if not isinstance(tree, ast.Compare) or len(tree.ops) != 1:
         return
     sign = SIGNS.get(type(tree.ops[0]))

@@ -67,6 +67,9 @@ NO_TICK: Final = (EventTrigger, SequenceTrigger, RequestTrigger)
 
 def once_per(reader: Reader, node: Node) -> str:
     """The subject or period of an instance."""
+    if isinstance(node, Text) and node.value == "ever":
+        reader.error(node, "`ever`: once for ever is `once_per: customer`")
+        return "customer"
     return reader.choice(node, "subject or period", ONCE_PER, "once_per")
 
 

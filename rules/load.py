@@ -32,6 +32,7 @@ from rules.unbuilt import UNBUILT
 FILES_MAX: Final = 2_000
 BYTES_MAX: Final = 1_000_000
 _TEMPLATE = re.compile(r"(?P<name>[\w-]+)\.(?P<language>\w+)\.(?P<channel>\w+)\.j2")
+KNOWN_SUFFIXES: Final = (".yaml", ".yml", ".j2")
 KNOWN_FOLDERS: Final = ("campaigns", "offers", "segments", "templates")
 
 __all__ = ["book_from_sources", "check", "format_errors", "load_book", "load_text"]
@@ -78,6 +79,10 @@ def read_sources(path: Path) -> dict[str, str]:
             errors.append(RuleError(name, line, 1, "this is not UTF-8: save the file as UTF-8"))
         except OSError as error:
             errors.append(RuleError(name, 0, 0, f"cannot be read: {error.strerror}"))
+    for folder in (one for one in path.iterdir() if one.is_dir()) if path.is_dir() else ():
+        meant = "" if folder.name in KNOWN_FOLDERS else near(folder.name, KNOWN_FOLDERS)
+        if meant and any(one.suffix in KNOWN_SUFFIXES for one in folder.iterdir()):
+            errors.append(RuleError(folder.name, 0, 0, f"this folder is not read{meant}"))
     if errors:
         raise RuleErrors([*errors, *_errors(sources)])
     return sources
@@ -92,9 +97,7 @@ def _found(folder: Path) -> list[Path]:
         found |= {
             file
             for file in walk
-            if file.is_file()
-            and file.suffix in {".yaml", ".yml", ".j2"}
-            and not file.name.startswith(".")
+            if file.is_file() and file.suffix in KNOWN_SUFFIXES and not file.name.startswith(".")
         }
     return list(found)
 
@@ -134,6 +137,8 @@ class _Load:
                 texts.append(file)
             elif kind:
                 nodes = documents(self.sources[file], file, self.errors)
+                if not self.sources[file].strip():
+                    self.errors.append(RuleError(file, 0, 0, "an empty file: delete it"))
                 self.parsed.setdefault(kind, []).extend((file, node) for node in nodes)
         own = self._shop()
         scope = language_scope(catalog_scope(own.timezone), self.unbuilt)
@@ -184,7 +189,7 @@ class _Load:
         for file, node in self.parsed.get("segments", []):
             reader = self._reader(file)
             found = segment(reader, node, scope)
-            if found is not None and found.name in segments:
+            if found is not None and found.said in {one.said for one in segments.values()}:
                 reader.error(node, f"there is another segment named `{found.name}`")
             elif found is not None:
                 segments[found.name] = found

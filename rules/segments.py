@@ -18,7 +18,12 @@ SEGMENT: Final = Form(
     "segment",
     "a segment",
     {
-        "segment": Key("name", "its name, as rules call it", "segment: high_value", needed=True),
+        "segment": Key(
+            "name",
+            "its name, as rules call it; in a condition a - is a _: segment.brand_fans",
+            "segment: high_value",
+            needed=True,
+        ),
         "title": Key("text", "what people read", "title: 高价值"),
         "owner": Key("text", "who answers for it", "owner: growth"),
         "if": Key("condition", "who is in", "if: orders.net >= 5000"),
@@ -47,7 +52,7 @@ TIER: Final = Form(
     },
     meant={"name": "tier"},
 )
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+_NAME = re.compile(r"[^\W\d_][\w-]{0,63}")  # of any script
 TIERS_MAX: Final = 30
 
 
@@ -102,5 +107,6 @@ def _conditions(
 
 def _name(text: str) -> str:
     if not _NAME.fullmatch(text) or text == EVERYONE:
-        raise BadText(f"`{text}`: a segment's name is like high_value, a-z 0-9 _, 64 at most")
+        allowed = "letters, digits, - and _, 64 at most"
+        raise BadText(f"`{text}`: a segment's name is like high_value, {allowed}")
     return text

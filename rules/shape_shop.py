@@ -105,6 +105,11 @@ class Segment:
     file: str = ""
     line: int = 0
 
+    @property
+    def said(self) -> str:
+        """As an expression says it: `segment.brand_fans` of brand-fans."""
+        return f"segment.{self.name.replace('-', '_')}"
+
     @cached_property
     def laid(self) -> frozenset[str]:
         """The names its conditions read that are no features: models' scores."""

@@ -85,7 +85,7 @@ def with_segments(
     if "name.segment" in unbuilt:
         return replace(scope, closed={**scope.closed, "segment.*": NOT_BUILT})
     names: dict[str, Kind] = {
-        f"segment.{name}": "text" if one.tiered else "flag" for name, one in segments.items()
+        one.said: "text" if one.tiered else "flag" for one in segments.values()
     }
     closed = {name: why for name, why in scope.closed.items() if name != "segment.*" or not names}
     return replace(scope.opened(names), closed=closed)

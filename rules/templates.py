@@ -82,6 +82,7 @@ class Templates:
                 f"this cannot be read as a template: {error.message}{hint}", line
             ) from None
         self._check_filters(tree)
+        _check_parts(tree)
         self.texts[place], self.files[place] = text, file
         self.names[place] = _names(tree)
         self._reads.pop(place[0], None)
@@ -187,6 +188,15 @@ def nested(context: Mapping[str, Any]) -> dict[str, Any]:
         if value is not None and not (isinstance(value, float) and math.isnan(value)):
             inside[last] = value
     return made
+
+
+def _check_parts(tree: nodes.Template) -> None:
+    """A template stands alone, and calls nothing inside of what it reads."""
+    for node in tree.find_all((nodes.Import, nodes.FromImport, nodes.Include, nodes.Extends)):
+        raise BadText("a template stands alone: it includes and imports no other", node.lineno)
+    for one in tree.find_all(nodes.Getattr):
+        if one.attr.startswith("_"):
+            raise BadText(f"`{one.attr}`: no name begins with _", one.lineno)
 
 
 def _names(tree: nodes.Template) -> dict[str, int]:

@@ -61,6 +61,29 @@ def test_a_whole_rule_is_not_talked_about():
             "- show: {template: hello}",
             "no page asks here",
         ),
+        ("if: cart.value >= 200", "if: visits.active and not visits.active", "never hold"),
+        (
+            "when: {event: Product Added}",
+            "when:\n  event: Product Added\n  if: cart.value < 90",
+            "its `if` and that of its trigger contradict each other",
+        ),
+        (
+            "when: {event: Product Added}\nif: cart.value >= 200\nonce_per: cart",
+            "when: {at: [2026-12-01 10:00], audience: everyone}\nonce_per: tick\n"
+            "active: {from: 2026-11-01, until: 2026-12-01 09:00}",
+            "none of its moments lies within `active`",
+        ),
+        (
+            "do:\n",
+            "stop_on: Order Payed\ndo:\n  - wait: {for: 1h, since_last: Cart Looked At}\n",
+            "`Order Payed` is no event of the vocabulary",
+        ),
+        (
+            "do:\n",
+            "do:\n  - choose:\n      - if: cart.value > 3 and cart.value < 2\n"
+            "        do: [{tag: {add: a}}]\n      - do: []\n",
+            "a branch of `choose` is never taken",
+        ),
     ],
 )
 def test_it_is_told(old: str, new: str, why: str):

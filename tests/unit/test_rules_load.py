@@ -7,7 +7,7 @@ import pytest
 
 from rules.book import Book
 from rules.errors import RuleErrors
-from rules.load import book_from_sources, load_book, load_text
+from rules.load import book_from_sources, check, load_book, load_text
 from rules.model import Act, Coupon, EventTrigger, InactiveTrigger, Notify, Rate, Stop, Wait
 from tests.rule_texts import GOOD
 
@@ -213,7 +213,7 @@ def test_a_segments_name_is_of_any_script_and_a_hyphen_is_no_minus_in_a_conditio
     files = {
         "segments/a.yaml": "segment: brand-fans\nif: orders.count >= 2\n",
         "segments/b.yaml": "segment: 高价值\nif: orders.net >= 1000\n",
-        "campaigns/r.yaml": GOOD.replace("\nif:", "\nif: segment.brand_fans or segment.高价值\n#"),
+        "campaigns/r.yaml": f"{GOOD}if: segment.brand_fans or segment.高价值\n",
     }
     book = book_from_sources(files)
     assert set(book.segments) == {"brand-fans", "高价值"}
