@@ -69,7 +69,25 @@ def receive_slice(
     codes = body.get("codes", ())
     fill(held, body["granted"], body["need"], body["limit"], moment.log_time, codes)
     if any(one.waits_for_slice for one in memory(customer).journey.open):
-        turn = Turn(customer, moment, effects)
+        turn, before = Turn(customer, moment, effects), len(effects.letters)
         for one in sorted(turn.journey.open, key=lambda one: order_of(turn.book, one)):
             if one.waits_for_slice:
                 resume(turn, one)
+        effects.letters[before:] = _asking_once(effects.letters[before:])
+
+
+def _asking_once(letters: list[Letter]) -> list[Letter]:
+    """One ask of these a slice: its answer wakes all who wait here, and would be many times more.
+
+    With each asking for himself every answer made as many asks as there are who wait.
+    """
+    asked: set[str] = set()
+    kept = []
+    for letter in letters:
+        if letter.kind == ASK and letter.body["need"]:
+            key = key_of(letter.body)
+            if key in asked:
+                continue
+            asked.add(key)
+        kept.append(letter)
+    return kept

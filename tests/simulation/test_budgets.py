@@ -196,3 +196,15 @@ async def test_a_holdout_customer_spends_nothing():
     await world.run()
     assert held(world) == ["holdout"]
     assert not world.gathered("letters")
+
+
+async def test_those_who_wait_at_one_customer_ask_once_for_all():
+    """Each asking for himself, every answer made as many asks as there were: 166 here."""
+    world = engine(GIFT.replace("coupons: 10 per day", "money: 1000 per 12h, coupons: 99 per day")
+                   .replace("off: 10", "off: 95"), shards=2)  # fmt: skip
+    for n in range(20):
+        world.send(n, product_id="p", userId="u1")
+    await world.run()
+    assert (coupons(world), held(world)) == (10, ["budget"] * 10)
+    asks = [one["cid"] for one in world.gathered("letters") if one["kind"] == "ask"]
+    assert asks.count("b:rule/gift:money:43200000") <= 40
