@@ -24,6 +24,7 @@ RECENT_MAX = 50
 OPEN_WATCHES_MAX = 8  # of one model and customer
 SEPARATOR = "\x1f"
 RECENT_MS = 7 * DAY_MS
+EXAMPLE_WAITS_MS = DAY_MS  # beyond its deadline, before one who has not come is loaded to close it
 _HASH = 6
 
 
@@ -187,6 +188,17 @@ class Memory(msgspec.Struct, array_like=True):
         """When he is to be woken (ms), 0 for never: his timers, or his open example's deadline."""
         timers, example = self.journey.alarm, self.example.deadline
         return min(timers, example) if timers and example else timers or example
+
+    @property
+    def wakes(self) -> int:
+        """When the shard's sorted set is to name him (ms): his example alone may wait a day more.
+
+        Most come again before that and close it then; what becomes of it is known all the same.
+        """
+        timers, example = self.journey.alarm, self.example.deadline
+        if not example:
+            return timers
+        return min(timers, example + EXAMPLE_WAITS_MS) if timers else example + EXAMPLE_WAITS_MS
 
 
 def memory(customer: Customer) -> Memory:

@@ -280,8 +280,8 @@ class Shard:
                 continue
             mine = memory(customer)
             journey = mine.journey
-            if mine.alarm != journey.scheduled:
-                alarms[cid] = journey.scheduled = mine.alarm
+            if (wanted := mine.wakes) != journey.scheduled:
+                alarms[cid] = journey.scheduled = wanted
             if cid in run.deferred:
                 alarms[cid] = journey.scheduled = run.deferred[cid]
             gone = mine.identity.erased_at > 0 and is_gone(customer)

@@ -15,6 +15,7 @@ from engine.budgets import give_back
 from engine.decide import DUPLICATE, PROCESSED, decide, receive, wake_up
 from engine.effects import Effects, Moment
 from engine.erasure import ERASED
+from engine.examples import expire
 from engine.ids import quarantine_id
 from engine.journal import Example, Returning, memory, write
 from engine.peak import LOOK_MS, at_tick
@@ -169,10 +170,12 @@ class Run:
                 self._reject(record, "poison_timer", poison[cid], cid)
                 continue
             try:
-                if peak and can_wait(Turn(customer, self.moment, self.effects), until):
+                if not 0 < memory(customer).journey.alarm <= until:
+                    expire(customer, until, self.effects)
+                elif peak and can_wait(Turn(customer, self.moment, self.effects), until):
                     self.deferred[cid] = until + LOOK_MS
-                    continue
-                wake_up(customer, self.moment, self.effects)
+                else:
+                    wake_up(customer, self.moment, self.effects)
             except Exception as error:
                 log.exception("shard %d: the timers of a customer are poison", self.number)
                 poison[cid] = f"{type(error).__name__}: {error}"

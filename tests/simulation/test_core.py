@@ -417,6 +417,26 @@ async def test_a_purchase_within_a_day_closes_the_example_with_one_and_its_absen
     assert labels == {"u:buyer": 1, "u:looker": 0}
 
 
+async def test_an_example_alone_wakes_nobody_for_a_day_yet_who_comes_closes_it():
+    world = engine(NUDGE)
+    for who in ("comes", "away"):
+        world.send(0, product_id="p1", userId=who)
+    world.tick(DAY + HOUR)
+    world.send(DAY + 2 * HOUR, product_id="p1", userId="comes")
+    world.tick(DAY + 3 * HOUR)
+    await world.run()
+    assert closed(world) == {("u:comes", START)}
+    world.tick(2 * DAY)
+    await world.run()
+    assert closed(world) == {("u:comes", START), ("u:away", START)}
+
+
+def closed(world):
+    rows = [row for row in world.gathered("examples") if row["model"] == MODEL]
+    assert not any(row["label"] for row in rows)
+    return {(row["cid"], row["at"]) for row in rows}
+
+
 async def test_a_late_event_updates_features_and_does_not_fire_what_is_past():
     world = engine(NUDGE, record=False)
     for n in range(3):
