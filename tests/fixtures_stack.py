@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from engine.status import Status, read
 from sinks.embedded.process import Embedded, start
 from tests.fixtures_logs import RedisProcess, start_redis
 from tests.fixtures_workers import ROOT, start_real_worker
+from tests.patience import SECONDS, until
 
 SHARDS = 4
 
@@ -42,7 +43,7 @@ class Stack:
         bad = {name: said for name, said in told["checks"].items() if said != "ok"}
         return answer.status_code, told["status"], bad
 
-    async def becomes(self, status: str, seconds: float = 60) -> dict[str, str]:
+    async def becomes(self, status: str, seconds: float = SECONDS) -> dict[str, str]:
         deadline = time.monotonic() + seconds
         while True:
             _, now, bad = await self.ready()
@@ -71,7 +72,7 @@ class Stack:
         async with Redis.from_url(self.settings.redis) as redis:
             return await read(redis, self.settings.shards)
 
-    async def drained(self, seconds: float = 60) -> Status:
+    async def drained(self, seconds: float = SECONDS) -> Status:
         """Wait until all that came in is decided."""
         deadline = time.monotonic() + seconds
         while True:
@@ -100,7 +101,7 @@ class Stack:
                 yield process
             finally:
                 process.terminate()
-                _, told = await asyncio.to_thread(process.communicate, timeout=20)
+                _, told = await asyncio.to_thread(process.communicate, timeout=SECONDS)
                 sys.stderr.write(told)  # pytest shows it when the test fails
 
 
@@ -137,18 +138,20 @@ async def stack(
         clickhouse=clickhouse.url, port=any_port(), **given,
     )  # fmt: skip
     serving = asyncio.ensure_future(serve(settings, make_checks=checks_of))
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings.port}", timeout=15) as http:
-        for _ in range(200):
-            try:
-                await http.get("/healthz")
-                break
-            except httpx.TransportError:
-                await asyncio.sleep(0.02)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings.port}", timeout=60) as http:
+        await until(lambda: _listens(http))
         lines = (folder / "write-keys.txt").read_text().splitlines()
         http.auth = httpx.BasicAuth(dict(line.split() for line in lines)["server"], "")
         yield Stack(settings, redis, clickhouse, http)
     signal.raise_signal(signal.SIGTERM)
     await serving
+
+
+async def _listens(http: httpx.AsyncClient) -> bool:
+    with suppress(httpx.TransportError):
+        await http.get("/healthz")
+        return True
+    return False
 
 
 def stack_with(**given: Any) -> pytest.MarkDecorator:

@@ -1,11 +1,9 @@
 """Workers as processes of their own, whose shards only count, and what they counted."""
 
-import asyncio
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import redis
 from engine.records import Append
 from engine.settings import Settings
 from tests.fixtures_logs import RedisProcess
+from tests.patience import SECONDS
 
 SHARDS = 4
 ROOT = Path(__file__).parents[1]
@@ -74,18 +73,11 @@ def seen(client: redis.Redis) -> dict[str, int]:
     return counts
 
 
-async def until(condition: Callable[[], object], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come"
-        await asyncio.sleep(0.05)
-
-
 def once_each(number: int) -> dict[str, int]:
     return {str(i): 1 for i in range(number)}
 
 
 def end(process: "subprocess.Popen[str]", number: int = signal.SIGTERM) -> tuple[int, str]:
     process.send_signal(number)
-    _, told = process.communicate(timeout=20)
+    _, told = process.communicate(timeout=SECONDS)
     return process.returncode, told

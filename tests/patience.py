@@ -12,7 +12,7 @@ from typing import Any
 SECONDS = 150.0
 
 
-def wait_for(what: Callable[[], Any], pause: float = 0.1) -> Any:
+def wait_for(what: Callable[[], Any], *, pause: float = 0.05) -> Any:
     """Ask until the answer is true, and give it."""
     until = time.monotonic() + SECONDS
     while not (found := what()):
@@ -21,7 +21,7 @@ def wait_for(what: Callable[[], Any], pause: float = 0.1) -> Any:
     return found
 
 
-async def until(what: Callable[[], Any], pause: float = 0.05) -> Any:
+async def until(what: Callable[[], Any], *, pause: float = 0.02) -> Any:
     """The same where a loop runs; the question may be a coroutine's."""
     end = time.monotonic() + SECONDS
     while True:

@@ -15,14 +15,19 @@ import pytest
 
 from sinks.embedded.folder import served_at
 from sinks.embedded.process import NotStartedError, start
+from tests.patience import SECONDS, wait_for
 
 ROOT = Path(__file__).parents[2]
 
 
-def run(*arguments, timeout=30):
+RUNNING = """SELECT count() FROM system.processes
+  WHERE query LIKE 'SELECT sleep%' SETTINGS max_execution_time = 60"""
+
+
+def run(*arguments):
     command = [sys.executable, "-m", "sinks.embedded", *map(str, arguments)]
     return subprocess.run(
-        command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=timeout
+        command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS
     )
 
 
@@ -70,14 +75,14 @@ def test_sigterm_lets_what_runs_finish(tmp_path):
 
     def slow():
         answers.append(
-            httpx.post(server.url, content="SELECT sleep(1.5), 7 FORMAT TSV", timeout=30).text
+            httpx.post(server.url, content="SELECT sleep(2), 7 FORMAT TSV", timeout=SECONDS).text
         )
 
     thread = threading.Thread(target=slow)
     thread.start()
-    time.sleep(0.5)
+    wait_for(lambda: httpx.post(server.url, content=RUNNING).text == "1\n", pause=0.02)
     server.process.send_signal(signal.SIGTERM)
-    assert server.process.wait(20) == 0
+    assert server.process.wait(SECONDS) == 0
     thread.join()
     assert answers == ["0\t7\n"]
     assert not (tmp_path / "data" / "spool").exists()
@@ -86,17 +91,17 @@ def test_sigterm_lets_what_runs_finish(tmp_path):
 def test_ctrl_c_ends_with_zero(tmp_path):
     with start(tmp_path / "data") as server:
         server.process.send_signal(signal.SIGINT)
-        assert server.process.wait(20) == 0
+        assert server.process.wait(SECONDS) == 0
 
 
 def test_it_goes_with_its_parent(tmp_path):
     ready = tmp_path / "ready"
     code = (
         "import subprocess, sys, time; subprocess.Popen([sys.executable, '-m', 'sinks.embedded', '--data',"
-        f" {str(tmp_path / 'data')!r}, '--port', '0', '--ready-file', {str(ready)!r}, '--die-with-parent']); time.sleep(60)"
+        f" {str(tmp_path / 'data')!r}, '--port', '0', '--ready-file', {str(ready)!r}, '--die-with-parent']); time.sleep(600)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + SECONDS
     while not ready.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     child = json.loads(ready.read_text())["pid"]

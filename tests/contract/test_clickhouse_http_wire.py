@@ -3,7 +3,6 @@
 import gzip
 import io
 import json
-import time
 import zlib
 from http.client import HTTPConnection
 
@@ -14,6 +13,7 @@ import pytest
 import zstandard
 
 from sinks.embedded.blocks import Frames, Unframes
+from tests.patience import wait_for
 
 STREAMED = [
     "TabSeparated",
@@ -329,17 +329,9 @@ def test_a_client_that_leaves_cancels_its_query(http):
     connection.request(
         "POST", "/", body="SELECT count() FROM numbers(1000000000000) WHERE 'leaver' != ''"
     )
-    for _ in range(100):
-        if processes(http, "leaver"):
-            break
-        time.sleep(0.02)
-    assert processes(http, "leaver") == 1
+    assert wait_for(lambda: processes(http, "leaver"), pause=0.02) == 1
     connection.close()
-    for _ in range(200):
-        if not processes(http, "leaver"):
-            break
-        time.sleep(0.02)
-    assert processes(http, "leaver") == 0
+    wait_for(lambda: not processes(http, "leaver"), pause=0.02)
 
 
 def test_a_slow_reader_holds_only_its_own_query(http):

@@ -6,7 +6,7 @@ Must live here: entries, the receiver, waiting for something to become true. Mus
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,7 @@ import orjson
 from redis.asyncio import Redis
 
 from engine.ending import end
+from tests.patience import SECONDS
 
 NOW = 1_780_000_000_000
 
@@ -54,15 +55,6 @@ def letter(sender: int, to: int, number: int) -> dict[str, Any]:
             "cid": "u:1", "body": {}}  # fmt: skip
 
 
-async def until(question: Callable[[], Awaitable[Any]], seconds: float = 10.0) -> Any:
-    """Ask until the answer is true."""
-    end = time.monotonic() + seconds
-    while not (answer := await question()):
-        assert time.monotonic() < end, "it did not become true"
-        await asyncio.sleep(0.01)
-    return answer
-
-
 @asynccontextmanager
 async def running(
     *runs: Callable[[asyncio.Event], Coroutine[Any, Any, None]],
@@ -73,7 +65,7 @@ async def running(
     try:
         yield stop
         stop.set()
-        await asyncio.wait_for(asyncio.gather(*tasks), 15)
+        await asyncio.wait_for(asyncio.gather(*tasks), SECONDS)
     finally:
         await end(tasks)
 

@@ -19,8 +19,9 @@ from sinks.channels_trying import Trying
 from sinks.relay_loop import Tally
 from sinks.rendering import Rendering
 from sinks.tries import Tries
-from tests.integration.relay_parts import NOW, commit, decision, outcomes, running, until
+from tests.integration.relay_parts import NOW, commit, decision, outcomes, running
 from tests.made_events import event
+from tests.patience import until
 
 SHARDS = 3
 SECRET = b"the installation's"

@@ -13,6 +13,7 @@ from engine.versions import digest_of
 from features.models.purchase import INPUTS, MODEL
 from features.models.snapshot import pack
 from rules.load import book_from_sources
+from tests.patience import SECONDS
 
 BANNER = """
 rule: banner
@@ -72,7 +73,7 @@ async def in_force(stack, digest):
     return any(one["version"] == digest for one in found["decisions"])
 
 
-async def eventually(ask, seconds=60):
+async def eventually(ask, seconds=SECONDS):
     until = time.monotonic() + seconds
     while not (found := await ask()):
         assert time.monotonic() < until, "it did not come"
@@ -84,7 +85,7 @@ async def send(stack, path, body, key="server", **headers):
     """One call and its answer; what takes longer is asked for until it is there."""
     auth = httpx.BasicAuth(stack.keys[key], "")
     found = await stack.http.post(path, json=body, auth=auth, headers=headers)
-    until = time.monotonic() + 10
+    until = time.monotonic() + SECONDS
     while found.status_code == 202:
         assert time.monotonic() < until, f"{path} {body} is not decided"
         found = await stack.http.get(found.json()["poll_url"], auth=auth)

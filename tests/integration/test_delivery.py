@@ -33,8 +33,9 @@ from sinks.receipts import RECEIPTS, Receipts
 from sinks.relay_loop import Loop, Tally
 from sinks.rendering import Rendering
 from sinks.tries import Tries
-from tests.integration.relay_parts import commit, decision, outcomes, running, until
+from tests.integration.relay_parts import commit, decision, outcomes, running
 from tests.made_events import event
+from tests.patience import until
 
 SHARDS = 2
 ALL = ["push", "wechat", "sms"]

@@ -17,7 +17,8 @@ from features.events import encode, key, parse
 from rules.load import book_from_sources
 from sinks.outbox import Entry, EntryId
 from sinks.relay_letters import letters_of
-from tests.fixtures_workers import end, start_real_worker, until
+from tests.fixtures_workers import end, start_real_worker
+from tests.patience import SECONDS, until
 
 SHARDS = 2
 SECRET = b"0123456789abcdef"
@@ -142,7 +143,7 @@ async def test_who_is_inside_finishes_on_every_worker_and_each_code_goes_to_one(
     for who in PEOPLE:
         await engine.send(log, f"{who}-later", "Signed Up")
         await engine.send(log, who, "Product Viewed", product_id="p")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + SECONDS
     while len(engine.rows("way")) < 4 * len(PEOPLE) or len(engine.rows("give")) < 4:
         assert time.monotonic() < deadline, engine.rows("way")
         await engine.carry(log)

@@ -12,6 +12,7 @@ from engine.records import Append
 from engine.settings import Settings
 from tests.fakes import MemoryLog
 from tests.fixtures_stack import Stack
+from tests.patience import SECONDS
 
 EVENT = {"userId": "u1", "event": "Product Viewed", "properties": {"product_id": "p1"}}
 
@@ -56,7 +57,7 @@ async def test_ready_is_what_it_says_from_the_first_start_to_stores_that_go(stac
 
 async def _check_numbers(stack: Stack) -> None:
     """All that is on the page is in the list, and adds up to what was sent."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + SECONDS
     while True:
         numbers = await stack.numbers()
         rows = numbers.get("commit_to_row_seconds_count", {}).get("", 0)

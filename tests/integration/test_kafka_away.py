@@ -14,6 +14,7 @@ from engine.logs import broker
 from engine.logs.faust_kafka import Consumer, ConsumerThread
 from engine.logs.kafka import KafkaLog
 from engine.records import Append
+from tests.patience import SECONDS
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ async def test_a_log_whose_broker_is_gone_says_so_in_time_and_delivers_nothing_l
         monkeypatch.setattr(f"engine.logs.kafka.{name}", 0.3)
     node.process.send_signal(signal.SIGSTOP)  # it takes connections, and answers nobody
     for one in (log, fresh):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(SECONDS):
             with pytest.raises(LogAway, match="did not acknowledge 1 records in time"):
                 await one.append([Append(0, b"u:1", b"given up")])
     with pytest.raises(TimeoutError):
@@ -49,10 +50,10 @@ async def test_a_log_whose_broker_is_gone_says_so_in_time_and_delivers_nothing_l
             await cut.append([Append(0, b"u:1", b"given up")])
     node.process.kill()
     node.process.wait()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(SECONDS):
         with pytest.raises(LogAway, match="no Kafka answers"):
             await log.append([Append(0, b"u:1", b"given up")])
-    await asyncio.wait_for(cut.close(), 15)
+    await asyncio.wait_for(cut.close(), SECONDS)
     node = broker.Broker(folder, port)
     try:
         node.wait_ready()

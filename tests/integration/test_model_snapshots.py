@@ -1,8 +1,6 @@
 """Model snapshots through a real worker: what is not ours, or is no model, changes nothing."""
 
-import asyncio
 import hashlib
-import time
 
 import msgspec
 import orjson
@@ -16,6 +14,7 @@ from engine.stores.redis import keys
 from features.models.purchase import INPUTS, MODEL
 from features.models.snapshot import _sign, pack
 from tests.fixtures_stack import SHARDS
+from tests.patience import until
 
 GOOD = {
     "model": MODEL, "intercept": -1.5, "weights": dict.fromkeys(INPUTS, 0.25),
@@ -77,13 +76,6 @@ def manifest(digest):
 async def states(redis):
     found = await redis.mget([keys(shard)["shard"] for shard in range(SHARDS)])
     return [read(state) if state else ShardState() for state in found]
-
-
-async def until(question, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not await question():
-        assert time.monotonic() < deadline, "it did not come"
-        await asyncio.sleep(0.05)
 
 
 async def test_only_a_model_of_ours_comes_into_force(stack, capsys):

@@ -25,6 +25,7 @@ from api.up_lock import running
 from engine.logs.redis import RedisLog
 from engine.records import LETTER, Append
 from tests.integration.test_up import LAIKE, api_of, laike, started, wait_for
+from tests.patience import SECONDS
 from tests.unit.test_house import ROOT
 
 MAIL, PHONE, NAME = "wang.xiaoming@mail.example", "13800138000", "Xiaoming-Wang-Needle"
@@ -171,7 +172,7 @@ async def poison(url):
 def command(*arguments, given=None, **environment):
     """What a command says, to stdout and stderr."""
     done = subprocess.run(
-        [*LAIKE, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, timeout=120,
+        [*LAIKE, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, timeout=SECONDS,
         check=False, input=given, env=os.environ | environment,
     )  # fmt: skip
     return done.stdout + done.stderr
@@ -254,7 +255,7 @@ def test_no_secret_key_or_contact_is_told(tmp_path, receiver):
                     found = store.hgetall(key) if hashed else store.get(key)
                     said[key.decode()] = str(found)
         up.send_signal(signal.SIGTERM)
-        said["laike up"] = up.communicate(timeout=60)[0]
+        said["laike up"] = up.communicate(timeout=SECONDS)[0]
     for file in sorted((data / "logs").iterdir()):
         said[file.name] = file.read_text(errors="replace")
     coupons = set(re.findall(r'"code":"([^"]+)"', b"".join(Receiver.bodies).decode()))

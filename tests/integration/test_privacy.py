@@ -19,13 +19,14 @@ from sinks.erase_tables import restore_tombstones
 from tests.fixtures_stack import Stack
 from tests.fixtures_workers import ROOT
 from tests.integration.erasing_relay import PLACES
+from tests.patience import SECONDS
 
 USER, VISITOR = "zebra-user-7391", "zebra-visitor-5528"
 EMAIL, PHONE = "zebra.mail.4410@example.com", "+8613800447126"
 CONTACTS = (EMAIL, PHONE, "Zebra Fullname", "1988-03-09")
 NAMES = (USER, VISITOR)
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def calls():
@@ -61,7 +62,7 @@ def holding(folder: Path, *needles: str) -> dict[str, list[str]]:
 
 
 async def settle(stack: Stack, question: str, wanted: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + SECONDS
     client = connect(stack.settings.clickhouse)
     while client.query(question).result_rows[0][0] != wanted:
         assert time.monotonic() < deadline, question
@@ -92,7 +93,7 @@ async def refused(stack: Stack) -> None:
     assert missing.status_code == 404
 
 
-async def done(stack: Stack, name: str, seconds: float = 150) -> dict:
+async def done(stack: Stack, name: str, seconds: float = SECONDS) -> dict:
     deadline = time.monotonic() + seconds
     while True:
         told = (await stack.http.get(f"/v1/erasures/{name}")).json()
@@ -117,7 +118,7 @@ async def dying_relay(stack: Stack):
         yield process.stdout
     finally:
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 30) == 0
+        assert await asyncio.wait_for(process.wait(), SECONDS) == 0
 
 
 async def test_sealed_exported_erased_through_every_kill_and_never_back(stack: Stack, monkeypatch):

@@ -4,23 +4,20 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from api.processes import Child, Part, PartFailed, command
 from api.up_lock import FolderInUse, FolderLock, running, start_of
+from tests.patience import SECONDS, wait_for
 
 
 def part(code, *, ready=lambda: True, **told):
     return Part("one", command([sys.executable, "-c", code], {}), ready, **told)
 
 
-def ended(child, seconds=10):
-    deadline = time.monotonic() + seconds
-    while child.running and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return not child.running
+def ended(child):
+    return wait_for(lambda: not child.running, pause=0.01)
 
 
 def test_a_part_that_is_not_ready_tells_its_last_lines(tmp_path):
@@ -32,7 +29,7 @@ def test_a_part_that_is_not_ready_tells_its_last_lines(tmp_path):
 
 
 def test_a_part_that_hangs_is_told_of_after_its_time(tmp_path):
-    hangs = part("import time; time.sleep(60)", ready=lambda: False, ready_s=0.2)
+    hangs = part("import time; time.sleep(600)", ready=lambda: False, ready_s=0.2)
     child = Child(hangs, tmp_path / "l.log")
     with pytest.raises(PartFailed, match=r"not ready after 0\.2 s"):
         child.wait_ready(lambda: False)
@@ -57,11 +54,10 @@ def test_it_is_started_again_with_longer_waits_and_then_given_up(tmp_path):
 
 def test_sigterm_first_and_sigkill_when_that_is_ignored(tmp_path):
     deaf = part(
-        "import signal, time; signal.signal(15, signal.SIG_IGN); print('on', flush=True); time.sleep(60)"
+        "import signal, time; signal.signal(15, signal.SIG_IGN); print('on', flush=True); time.sleep(600)"
     )
     child = Child(deaf, tmp_path / "l.log")
-    while "on" not in child.tail():
-        time.sleep(0.01)
+    wait_for(lambda: "on" in child.tail(), pause=0.01)
     assert not child.stop(0.2)
     assert child.process.returncode == -signal.SIGKILL
 
@@ -70,11 +66,8 @@ def test_logs_are_rotated_while_the_process_writes_on(tmp_path, monkeypatch):
     monkeypatch.setattr("api.processes.LOG_BYTES_MAX", 10_000)
     loud = "import time\nwhile True: print('x' * 999, flush=True); time.sleep(0.001)"
     child = Child(part(loud), tmp_path / "l.log")
-    deadline = time.monotonic() + 10
-    while not (tmp_path / "l.log.3").exists() and time.monotonic() < deadline:
-        child.tend(0)
-        time.sleep(0.02)
-    child.stop(5)
+    wait_for(lambda: (child.tend(0), (tmp_path / "l.log.3").exists())[1])
+    child.stop(SECONDS)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "l.log",
         *(f"l.log.{n}" for n in (1, 2, 3)),
@@ -88,13 +81,13 @@ from api.up_lock import FolderLock, start_of
 data = pathlib.Path(sys.argv[1])
 lock = FolderLock.take(data, "laike up")
 lock.wait_for_orphans()
-slow = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)"
+slow = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"
 child = Child(Part("slow", command([sys.executable, "-c", slow], {}), lambda: True), data / "l.log")
 pid = child.process.pid
 lock.holder.children["slow"] = (pid, start_of(pid))
 lock.write()
 print(pid, flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 

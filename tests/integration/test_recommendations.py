@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from engine.learner import LearnerTask
 from tests.fixtures_stack import SHARDS
+from tests.patience import SECONDS
 
 LINES = ({"product_id": "tea", "price": 5}, {"product_id": "pot", "price": 20})
 
@@ -63,7 +64,7 @@ def names(found):
 
 
 async def in_force(shop):
-    until = time.monotonic() + 20
+    until = time.monotonic() + SECONDS
     while not (await ask(shop, "/v1/customers/u0/recommendations")).json()["model_version"]:
         assert time.monotonic() < until, "the model did not come into force"
         await asyncio.sleep(0.1)

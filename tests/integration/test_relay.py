@@ -22,7 +22,8 @@ from sinks.relay_letters import Letters
 from sinks.relay_loop import Away, Loop, Tally
 from sinks.trim import Trimmer
 from tests.fakes import MemoryLog
-from tests.integration.relay_parts import commit, letter, running, until
+from tests.integration.relay_parts import commit, letter, running
+from tests.patience import until
 
 SHARDS = 3
 

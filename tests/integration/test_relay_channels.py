@@ -24,8 +24,8 @@ from tests.integration.relay_parts import (
     decision,
     outcomes,
     running,
-    until,
 )
+from tests.patience import until
 
 SHARDS = 2
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -18,7 +18,8 @@ from sinks.outbox import EntryId, Reader, drained
 from sinks.relay import run_relay
 from sinks.relay_loop import Away
 from sinks.relay_tables import Decisions, Outcomes, Tables, publish_rules
-from tests.integration.relay_parts import NOW, commit, decision, letter, running, until
+from tests.integration.relay_parts import NOW, commit, decision, letter, running
+from tests.patience import until
 
 SHARDS = 2
 TODAY = round(time.time()) * 1000  # the table of what was quarantined forgets after 90 days
@@ -116,7 +117,7 @@ async def test_clickhouse_away_and_back(redis, log, tmp_path):
         await until(lambda: _failing(redis, "clickhouse"))
         assert not await drained(redis, SHARDS)
         embedded = process.start(folder, port)
-        await until(lambda: drained(redis, SHARDS), 30)
+        await until(lambda: drained(redis, SHARDS))
     client = connect(url)
     assert count(client, "events") == 10
     assert count(client, "decisions") == 2
@@ -196,7 +197,7 @@ async def test_outcomes_of_a_killed_relay_are_told_once(
         await asyncio.sleep(pause)
         await end([task])
     async with running(relay(told, log, redis, connecting)):
-        await until(lambda: drained(redis, SHARDS), 30)
+        await until(lambda: drained(redis, SHARDS))
     assert count(tables, "outcomes") == 60
     assert count(tables, "decisions") == 60
     assert count(tables, "events") == 60

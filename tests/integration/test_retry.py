@@ -15,7 +15,7 @@ from engine.shards import partition
 from features.events import decode, encode, parse
 from sinks.clickhouse import connect
 from tests.fixtures_stack import SHARDS, Stack
-from tests.fixtures_workers import until
+from tests.patience import until
 
 AT = 1_780_000_000_000
 EVENT = {"type": "track", "userId": "u1", "event": "Product Viewed"}
@@ -105,7 +105,7 @@ async def test_a_mended_source_and_a_retry_on_a_whole_engine(
     }
     async with stack.relay(), stack.worker():
         assert (await stack.http.post("/v1/batch", json=batch, auth=web)).status_code == 200
-        await until(lambda: len(shop.rows("reason")) == 3, 30)
+        await until(lambda: len(shop.rows("reason")) == 3)
         reasons = [reason for (reason,) in shop.rows("reason")]
         assert reasons == ["forbidden", "missing_event", "missing_id"]
 

@@ -59,7 +59,7 @@ def test_a_saved_file_decides_on_every_shard_and_a_broken_one_changes_nothing(sh
     data, rules, _ = shop
     before = _versions(data)
     _save(rules, "2")
-    wait_for(lambda: len(now := _versions(data)) == 1 and now != before, seconds=20)
+    wait_for(lambda: len(now := _versions(data)) == 1 and now != before)
     after = _versions(data)
     _save(rules, "no_such_feature")
     _save_and_wait_for_the_report(shop, "no_such_feature")
@@ -84,10 +84,10 @@ def test_publishing_by_hand_and_back_again_is_audited(shop, tmp_path):
     assert done.returncode == 0, done.stderr
     (told,) = last_json(done)["published"]
     assert told["before"] == before
-    wait_for(lambda: _versions(data) == {told["version"]}, seconds=20)
+    wait_for(lambda: _versions(data) == {told["version"]})
     back = laike("rules", "publish", "--rollback", before[:12], "--data", data, "--json")
     assert back.returncode == 0, back.stderr
-    wait_for(lambda: _versions(data) == {before}, seconds=20)
+    wait_for(lambda: _versions(data) == {before})
     listed = last_json(laike("rules", "versions", "--data", data, "--json"))["versions"]
     assert [one["version"] for one in listed if one["in_force"]] == [before]
     assert told["version"] in {one["version"] for one in listed}
@@ -123,7 +123,7 @@ def test_why_and_explain_speak_of_a_customer_and_a_decision(shop):
     def decided():
         return last_json(laike("query", sql, "--data", data, "--json"))["rows"]
 
-    ((decision,),) = wait_for(decided, seconds=30)
+    ((decision,),) = wait_for(decided)
     told = laike("rules", "explain", decision[:10], "--data", data)
     assert told.returncode == 0, told.stderr
     assert "hello acted for u:anna" in told.stdout

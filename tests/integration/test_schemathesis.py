@@ -31,6 +31,7 @@ from api.preflight import any_port
 from api.sources import ensure_sources
 from engine.settings import Settings, make_secret
 from tests.fixtures_workers import ROOT
+from tests.patience import SECONDS
 
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "6"))
 PASSWORD = "correct horse battery"
@@ -74,7 +75,7 @@ def api(redis_empty, clickhouse_database, tmp_path):
             yield url, key, token, log, store
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(SECONDS)
 
 
 def wait_ready(url, process, log):

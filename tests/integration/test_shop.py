@@ -65,7 +65,7 @@ def raw_count(shop, sent):
 
 def assert_in_clickhouse(shop, sent):
     wanted = {cid: names for cid, names in sent if names}
-    wait_for(lambda: events_of(shop, sent) == wanted, 20)
+    wait_for(lambda: events_of(shop, sent) == wanted)
     time.sleep(0.3)
     assert events_of(shop, sent) == wanted
     assert raw_count(shop, sent) == sum(map(len, wanted.values()))

@@ -21,6 +21,7 @@ from sinks.clickhouse import connect
 from sinks.embedded.process import start as start_clickhouse
 from tests.fixtures_logs import start_redis
 from tests.integration.test_up import LAIKE, api_of, key_of, laike, rows, started, wait_for
+from tests.patience import SECONDS
 from tests.unit.test_house import ROOT
 
 pytestmark = pytest.mark.slow
@@ -34,7 +35,7 @@ def folder():
     shutil.rmtree(path, ignore_errors=True)
 
 
-def send(data, number, seconds=60):
+def send(data, number, seconds=SECONDS):
     """As an SDK does: again until it is taken. How often it was told to come back."""
     item = {"userId": f"u{number % 7}", "event": "Product Viewed", "messageId": f"m{number}"}
     refused = 0
@@ -69,7 +70,7 @@ def kill(data, part):
 
 
 def end(up, data, events):
-    wait_for(lambda: rows(data) == events, 60)
+    wait_for(lambda: rows(data) == events)
     up.send_signal(signal.SIGTERM)
     assert up.wait(40) == 0
 
@@ -107,7 +108,7 @@ def test_a_redis_that_cannot_start_is_told_with_its_own_words_and_the_next_start
     done = subprocess.run(
         [*LAIKE, "up", "--for", "1s", "--data", str(data)],
         env={**os.environ, "PATH": f"{bin_}:{os.environ['PATH']}"},
-        cwd=ROOT, capture_output=True, text=True, timeout=90, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False,
     )  # fmt: skip
     assert done.returncode == 1
     assert "redis ended with exit code 7" in done.stderr
@@ -145,12 +146,12 @@ def test_a_worker_and_a_relay_started_before_redis_wait_and_then_work(folder):
     }  # fmt: skip
     said = {name: heard(process) for name, process in parts.items()}
     try:
-        wait_for(lambda: any("waiting for the log and the store" in x for x in said["worker"]), 60)
-        wait_for(lambda: any("waits for Redis" in line for line in said["relay"]), 60)
+        wait_for(lambda: any("waiting for the log and the store" in x for x in said["worker"]))
+        wait_for(lambda: any("waits for Redis" in line for line in said["relay"]))
         server = start_redis(socket)
         with server.client() as client:
-            wait_for(lambda: client.get("laike:worker:0"), 30)
-            wait_for(lambda: client.hlen("laike:sinks"), 30)
+            wait_for(lambda: client.get("laike:worker:0"))
+            wait_for(lambda: client.hlen("laike:sinks"))
         for process in parts.values():
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
@@ -192,7 +193,7 @@ def test_a_full_disk_is_told_events_wait_outside_and_it_goes_on_by_itself(small_
         wait_for(lambda: api_of(data))
         send(data, 0)
         fill(filler)
-        wait_for(lambda: any("redis is not started: the disk of" in line for line in lines), 60)
+        wait_for(lambda: any("redis is not started: the disk of" in line for line in lines))
         with pytest.raises(AssertionError, match="not taken"):
             send(data, 1, seconds=2)
         time.sleep(12)  # longer than it takes to be given up for ending too often

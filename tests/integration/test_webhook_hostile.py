@@ -4,8 +4,9 @@ import asyncio
 import datetime as dt
 import socket
 import ssl
-import time
+import threading
 import tracemalloc
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from sinks.channels import Failed, Later, Message, Sent
 from sinks.webhook import WebhookChannel
+from tests.patience import SECONDS
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 MESSAGE = Message("D" * 26, "notify:hello", "rule", "u:1", "push", "hello")
@@ -100,12 +102,10 @@ async def test_an_answer_of_gigabytes_is_not_read():
             await hostile.write(writer, b"x" * (1 << 16))
 
     tracemalloc.start()
-    began = time.monotonic()
     result, hostile = await sent_to(flood)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert result == Sent()
-    assert time.monotonic() - began < 5
     assert peak < 8 << 20
     assert hostile.sent < 64 << 20  # what fits into sockets' buffers, of four gigabytes
 
@@ -129,33 +129,35 @@ async def test_a_head_that_drips_is_given_up_in_time(soon, first):
             await hostile.write(writer, b"x")
             await asyncio.sleep(0.05)
 
-    began = time.monotonic()
-    result, _ = await sent_to(drip)
+    result, hostile = await sent_to(drip)
     assert isinstance(result, Later)
-    assert time.monotonic() - began < 4
+    assert hostile.sent < 500 + len(first)  # long before its end
 
 
 async def test_a_body_that_drips_costs_nothing():
     async def drip(hostile, writer):
         await hostile.write(writer, b"HTTP/1.1 204 X\r\ntransfer-encoding: chunked\r\n\r\n")
-        await asyncio.sleep(60)
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(600)
+            hostile.sent = -1
 
-    began = time.monotonic()
-    result, _ = await sent_to(drip)
+    result, hostile = await sent_to(drip)
     assert result == Sent()
-    assert time.monotonic() - began < 4
+    assert hostile.sent > 0
 
 
 async def test_a_name_server_that_does_not_answer_is_given_up_in_time(soon, monkeypatch):
+    given_up, woken = threading.Event(), []
+
     def asleep(*_args, **_named):
-        time.sleep(2)
+        woken.append(given_up.wait(SECONDS))
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", asleep)
-    began = time.monotonic()
     with pytest.raises(Later):
         await WebhookChannel("https://shop.example/", SECRET).send(MESSAGE)
-    assert time.monotonic() - began < 1.9
+    assert not woken
+    given_up.set()
 
 
 class Names:

@@ -10,7 +10,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from engine.logs.kafka import Address, KafkaLog
 from tests.fixtures_logs import RedisProcess
-from tests.fixtures_workers import SHARDS, Start, end, items, once_each, seen, until
+from tests.fixtures_workers import SHARDS, Start, end, items, once_each, seen
+from tests.patience import until
 
 pytestmark = pytest.mark.kafka
 
@@ -49,14 +50,14 @@ async def test_two_share_and_when_one_is_killed_the_other_goes_on_exactly(
         await until(lambda: shards_of_workers(client) == [[0, 1, 2, 3]])
         await log.append(items(0, 4000))
         second = start_worker(LAIKE_LOG=kafka_log_url, COUNTING_SECONDS="0.05")
-        await until(lambda: [len(shards) for shards in shards_of_workers(client)] == [2, 2], 30)
+        await until(lambda: [len(shards) for shards in shards_of_workers(client)] == [2, 2])
         assert sorted(itertools.chain(*shards_of_workers(client))) == [0, 1, 2, 3]
         await log.append(items(4000, 12_000))
         await until(lambda: len(seen(client)) > 5000)
         second.kill()
         second.wait()
         await log.append(items(12_000, 16_000))
-        await until(lambda: len(seen(client)) == 16_000, 40)
+        await until(lambda: len(seen(client)) == 16_000)
         await until(lambda: shards_of_workers(client) == [[0, 1, 2, 3]])
         code, told = end(first)
         assert code == 0, told

@@ -7,7 +7,8 @@ import signal
 from engine.logs.redis import RedisLog
 from engine.records import Append
 from tests.fixtures_logs import RedisProcess
-from tests.fixtures_workers import SHARDS, Start, end, items, once_each, seen, until
+from tests.fixtures_workers import SHARDS, Start, end, items, once_each, seen
+from tests.patience import SECONDS, until
 
 
 async def test_batches_arrive_and_a_restart_goes_on_where_it_was(
@@ -76,7 +77,7 @@ async def test_a_second_claimant_is_refused_and_told_who_holds_it(
     with redis_empty.client() as client:
         await until(lambda: client.exists("laike:worker:0"))
         second = start_worker()
-        _, told = await asyncio.to_thread(second.communicate, timeout=15)
+        _, told = await asyncio.to_thread(second.communicate, timeout=SECONDS)
         assert second.returncode == 3
         assert f"shard 0 is held by worker 0 (pid {first.pid} on " in told
         assert "Traceback" not in told
@@ -93,7 +94,7 @@ async def test_a_taken_owner_token_ends_the_worker_in_one_line(
         await until(lambda: client.get("ticks"))
         client.set("{s1}:owner", "another")
         await log.append(items(0, 8))
-        _, told = await asyncio.to_thread(worker.communicate, timeout=15)
+        _, told = await asyncio.to_thread(worker.communicate, timeout=SECONDS)
         assert worker.returncode == 3
         assert "the worker stops: shard 1: fenced" in told
         assert "the worker has stopped: shard 1: fenced" in told.splitlines()[-1]
@@ -105,7 +106,7 @@ async def test_an_error_of_ours_ends_the_worker_and_commits_nothing_after_it(
 ) -> None:
     await log.append([Append(2, b"u:1", b"poison"), Append(2, b"u:1", b"after")])
     worker = start_worker()
-    _, told = await asyncio.to_thread(worker.communicate, timeout=15)
+    _, told = await asyncio.to_thread(worker.communicate, timeout=SECONDS)
     assert worker.returncode == 3
     assert "a bug of ours" in told.splitlines()[-1]
     with redis_empty.client() as client:

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from engine import birth
 from engine.logs.lease import MACHINE, Lease
 from engine.store import Stopped
+from tests.patience import SECONDS
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def held(process: str) -> str:
 async def test_slow_answers_are_no_renewal_of_a_lease(store):
     await store.set("{s0}:lease", held("stopped"), px=1500)
     lease = Lease(Slower(store), [0], 0)
-    await asyncio.wait_for(lease.take(), 10)
+    await asyncio.wait_for(lease.take(), SECONDS)
     assert json.loads(await store.get("{s0}:lease"))["pid"] == os.getpid()
     await lease.release()
 
@@ -85,5 +86,5 @@ async def test_a_lease_that_is_renewed_is_still_refused(store):
 
     renewing = asyncio.create_task(renew())
     with pytest.raises(Stopped, match="which is alive"):
-        await asyncio.wait_for(Lease(Slower(store), [0], 0).take(), 10)
+        await asyncio.wait_for(Lease(Slower(store), [0], 0).take(), SECONDS)
     renewing.cancel()
