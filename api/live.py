@@ -3,6 +3,7 @@
 Must live here: how numbers are laid out. Must not: where they come from (up_counts).
 """
 
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -83,11 +84,13 @@ class Screen:
             self._live.stop()
 
     def say(self, message: str) -> None:
-        """One thing that happened."""
+        """One thing that happened; beside the numbers for a machine, where errors go."""
         self._messages.append(message)
         if self._live:
             self._live.update(self._table(), refresh=True)
-        elif not self._quiet:
+        elif self._quiet:
+            sys.stderr.write(f"{message}\n")
+        else:
             self._print(message, style="dim")
 
     def show(self, counts: Counts) -> None:

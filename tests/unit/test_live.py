@@ -72,3 +72,9 @@ def test_a_run_that_was_not_clean_says_why():
     lossy = Counts(events_in=3, duplicates=2, lag=0)
     told = _wrong(lossy, ["api"], drained=False)
     assert [line.split()[0] for line in told] == ["3", "2", "had", "not"]
+
+
+def test_what_happened_goes_beside_the_numbers_of_a_machine(capsys):
+    Screen(Console(), quiet=True).say("the rules stay as they were:\na.yaml:1:1: no")
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "the rules stay as they were:\na.yaml:1:1: no\n")
