@@ -9,7 +9,7 @@ merge (uniting.py), which finds what the other id paid meanwhile, and go with an
 """
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
@@ -20,7 +20,6 @@ from features.events import Event
 from features.fold import major
 from features.vocabulary import NOT_BY_CUSTOMER, PAID
 
-ANY: Final[frozenset[str]] = frozenset()  # whatever the customer does himself
 Row = dict[str, Any]
 
 
@@ -34,7 +33,7 @@ def watch(
     *,
     money: bool = False,
 ) -> bool:
-    """Wait for one of `events` (ANY: whatever he does) up to `within_ms` after `opened` (ms).
+    """Wait for one of `events` (none: whatever he does) up to `within_ms` after `opened` (ms).
 
     `example` is what the learner gets, beside model, cid, at, reward and after_ms. The reward of an
     event is 1, or with `money` its `total`. False when too many of this model are open.

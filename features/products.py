@@ -58,11 +58,6 @@ def merge(mine: Products, theirs: Products) -> Products:
     return Products({name: viewed[name] for name in reversed(kept)}, max(mine.told, theirs.told))
 
 
-def views_24h(products: Products, product_id: str, now: int) -> int:
-    """Views of one product in the last 24 hours, as far as 5."""
-    return sum(now - DAY_MS < at <= now for at in products.viewed.get(short(product_id), ()))
-
-
 def recent(products: Products, now: int) -> list[str] | None:  # noqa: ARG001 - a reader's shape
     """Product ids, the latest view first; None before the first."""
     return newest(((n, t[-1]) for n, t in products.viewed.items()), PRODUCTS_MAX) or None

@@ -106,10 +106,9 @@ Told = tuple[str, str, Source]  # kind of thing, field, what tells it
 
 
 class Ears(NamedTuple):
-    """Who hears an event: rules it may trigger, rules whose silence it breaks, open instances."""
+    """Who hears an event: rules whose silence it breaks, open instances, what else it may move."""
 
     names: frozenset[str]  # the event's own, and the other name of the same fact
-    triggered: tuple[Rule, ...]
     silenced: tuple[Rule, ...]
     watchers: frozenset[str]  # rules whose open instances it may touch
     kinds: frozenset[str]  # what those are once per: the only ids of it that they ask for
@@ -120,7 +119,7 @@ class Ears(NamedTuple):
     sorts: tuple[Segment, ...] = ()  # segments it may move him into or out of
     crossing: tuple[Rule, ...] = ()  # rules whose number it may change
     held: frozenset[Holder] = frozenset()  # holders that it adds to what no facet keeps
-    sieve: Sieve | None = None  # says which of `triggered` it may concern
+    sieve: Sieve | None = None  # says which rules it may trigger
     broken: tuple[str, ...] = ()  # of `silenced`, the names of those whose silence is written
     broken_ms: int = 0  # the shortest of their silences
     resized: tuple[Rule, ...] = ()  # rules whose silence it may make longer or shorter
@@ -242,7 +241,7 @@ class Book:
         if not any(heard):
             return None
         return Ears(
-            names, triggered, silenced,
+            names, silenced,
             frozenset(rule.name for rule in watchers),
             frozenset(rule.once_per for rule in watchers),
             followed, reached, told, dated, sorts, crossing, held,

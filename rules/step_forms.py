@@ -8,7 +8,6 @@ from typing import Final
 from rules.actions import ACTIONS
 from rules.forms import Form, Key
 
-BESIDE: Final = ("if", "as", "optional")
 VERBS: Final = ("wait", *ACTIONS, "choose", "split", "bandit", "stop")
 STEP: Final = Form(
     "do",

@@ -5,7 +5,7 @@ models. Ours has learned only what was known on the day: examples in the order o
 through the learners that the engine runs, scored by the scorers that its workers use.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -29,7 +29,6 @@ MONTHS: Final = range(2, 12)
 FIRST_TOLD: Final = {MONTH_DAYS: 7, QUARTER_DAYS: 6}  # months that are told of
 MAIN: Final = {MONTH_DAYS: 11, QUARTER_DAYS: 9}
 OURS: Final = "ours, streaming"
-Label = Callable[[Buyer, int], int]
 
 
 class Told(NamedTuple):

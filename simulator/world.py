@@ -28,8 +28,6 @@ from simulator.habits import (
 from simulator.people import Kind, Person, born
 
 _BEFORE = 240  # days that the first lives began before the world did, at most
-_PAID = frozenset({"Order Paid", "Order Completed"})
-
 _TIME = itemgetter(0)
 _ORDER = itemgetter(0, 1, 2)
 
@@ -100,19 +98,6 @@ class World:
         """What is hidden of the customer `cid`; None if he is not of this world."""
         person = self.person(cid)
         return person and Truth(person.kind, person.visits_per_day, person.intent)
-
-    def natural_orders(self, cid: str, from_ms: int, to_ms: int) -> list[int]:
-        """When in [from_ms, to_ms) the customer pays if nobody ever writes to him."""
-        person = self.person(cid)
-        if person is None:
-            return []
-        first, last = self._day(from_ms) - TAIL_DAYS, self._day(to_ms - 1)
-        paid: dict[str, int] = {}
-        for day in range(max(first, person.arrives), min(last + 1, person.gone)):
-            for at, _, _, item in self._of(person, day):
-                if item.get("event") in _PAID:
-                    paid.setdefault(str(item["properties"]["order_id"]), at)
-        return sorted(at for at in paid.values() if from_ms <= at < to_ms)
 
     def person(self, cid: str) -> Person | None:
         """Whose id this is: u:<user id> or a:<id of one of his own devices>."""

@@ -9,9 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import log1p
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
-
 from features.catalog import FEATURES
 from features.customer import Customer
 
@@ -95,7 +92,6 @@ class Scorer:
         )
         if not all(map(math.isfinite, (*self.weights, self.intercept))):
             raise ValueError("weights and intercept: expected finite numbers")
-        self._matrix: npt.NDArray[np.float64] = np.array(self.weights)
 
     def score(self, inputs: Sequence[float]) -> float:
         """The probability of paying within 24 hours."""
@@ -103,8 +99,3 @@ class Scorer:
         for weight, value in zip(self.weights, inputs, strict=True):
             logit += weight * value
         return sigmoid(logit)
-
-    def score_many(self, inputs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """The same for each row of a matrix."""
-        logits = inputs @ self._matrix + self.intercept
-        return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logits, -700.0, 700.0))))

@@ -331,7 +331,6 @@ DECKS: dict[LogKind, dict[Fault, int]] = {
     "redis": {**_BOTH, zombie: 1},
     "kafka": {**_BOTH, kill_in_rebalance: 2, kill_broker: 1, crowd: 1, kafka_zombie: 1},
 }
-SLOW: frozenset[Fault] = frozenset({zombie, kafka_zombie, kill_in_rebalance, crowd})
 
 
 def deal(kind: LogKind, dealer: random.Random) -> list[Fault]:

@@ -35,7 +35,6 @@ OWN = {
     *("over_test", "over_refuted", "over_value", ".0"),
 }
 LIBRARY = set(expressions._LIBRARY) - {"__builtins__"}
-REACHED = {"state", "get"}  # the attributes of our code: customer.state(...), extra.get(...)
 
 
 def codes(function):

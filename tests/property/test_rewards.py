@@ -5,7 +5,7 @@ import orjson
 from engine.decide import decide, next_alarm, wake_up
 from engine.effects import Effects, Moment, Settings
 from engine.journal import OPEN_WATCHES_MAX, REGISTRY, Journey, Watch, memory
-from engine.rewards import ANY, watch
+from engine.rewards import watch
 from engine.turn import Turn
 from engine.uniting import unite
 from features.customer import Customer
@@ -88,7 +88,7 @@ def test_one_payment_told_twice_is_one_and_a_watch_survives_being_stored() -> No
 
 def test_any_is_what_the_customer_does_himself() -> None:
     life = Life()
-    watch(life.customer, "b", START, HOUR, ANY, {})
+    watch(life.customer, "b", START, HOUR, frozenset(), {})
     life.does(1, "Message Delivered", decision_id="d", action="a", channel="push")
     assert life.rewards() == []
     life.does(2, "Product Viewed", product_id="p")

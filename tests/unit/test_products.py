@@ -1,5 +1,4 @@
 from features import catalog
-from features.products import views_24h
 from tests.made_events import DAY, HOUR, NOW, Shopper, event
 
 
@@ -14,8 +13,6 @@ def test_the_third_view_of_one_product_in_a_day():
     assert shopper["products.most_views_24h"] == 2
     assert shopper.see(viewed("p"))["products.most_views_24h"] == 3
     assert shopper.at("products.most_views_24h", NOW + 5 * HOUR) == 2
-    assert views_24h(shopper.customer.state("products"), "p", NOW) == 3
-    assert views_24h(shopper.customer.state("products"), "never", NOW) == 0
 
 
 def test_recent_ones_the_latest_first():

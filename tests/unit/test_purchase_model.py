@@ -1,7 +1,6 @@
 import math
 import random
 
-import numpy as np
 import pytest
 
 from features.catalog import FEATURES
@@ -83,11 +82,8 @@ def test_before_the_first_example():
 def test_a_scorer_says_what_the_learner_says():
     learner = taught(500)
     scorer = Scorer(unpack(pack(learner.weights(), b"s"), b"s"))
-    rows = [inputs for inputs, _ in examples(50, seed=5)]
-    for row in rows:
+    for row, _ in examples(50, seed=5):
         assert scorer.score(row) == pytest.approx(learner.score(row), abs=1e-12)
-    many = scorer.score_many(np.array(rows))
-    assert many == pytest.approx([scorer.score(row) for row in rows], abs=1e-12)
 
 
 def test_restored_it_goes_on_to_the_bit():
