@@ -7,11 +7,9 @@ when the parent dies: what a killed engine has acknowledged is on disk, whatever
     PartFailed   a process ended too often, or was not ready in time; its last lines are in it
 """
 
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from engine.logs.redis_server import die_with_parent
 
 BACKOFF_S = (0.5, 1, 2, 4, 8)  # the waits before a start again; after the last, the end
 HOLD_S = 1
@@ -161,16 +161,7 @@ def command(arguments: Sequence[str | Path], environment: Mapping[str, str]) -> 
             env={**os.environ, **environment},
             cwd=ROOT,
             start_new_session=True,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one prctl, no Python locks in the child
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - one prctl, no Python locks in the child
         )
 
     return spawn
-
-
-def _die_with_parent() -> None:
-    if sys.platform.startswith("linux"):
-        pr_set_pdeathsig = 1
-        _LIBC.prctl(pr_set_pdeathsig, signal.SIGKILL)
-
-
-_LIBC = ctypes.CDLL(None)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from engine.logs.redis_server import die_with_parent
 from engine.records import Append
 from engine.settings import Settings
 from tests.fixtures_logs import RedisProcess
@@ -37,7 +38,11 @@ def start_worker(redis_empty: RedisProcess, tmp_path: Path) -> Iterator[Start]:
             **variables,
         }
         process = subprocess.Popen(
-            [sys.executable, str(PROGRAM)], env=environ, stderr=subprocess.PIPE, text=True
+            [sys.executable, str(PROGRAM)],
+            env=environ,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=die_with_parent,
         )
         started.append(process)
         return process
@@ -56,6 +61,7 @@ def start_real_worker(settings: Settings, **variables: str) -> "subprocess.Popen
         env=os.environ | settings.environment() | variables,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=die_with_parent,
     )
 
 

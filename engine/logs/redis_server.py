@@ -155,6 +155,9 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """Ask the kernel to end this (child) process when the parent ends; Linux only."""
+    """Ask the kernel to kill this (child) process when the parent ends; Linux only.
+
+    SIGTERM would not do: who is stopped, or hangs, outlives it. What was acknowledged is on disk.
+    """
     if _PRCTL is not None:
-        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -18,6 +18,7 @@ import redis
 
 from engine.lanes import DEPTH, Lanes
 from engine.logs.redis import FULL_AT, SHUT_AT, RedisLog
+from engine.logs.redis_server import die_with_parent
 from engine.records import Append, Record
 from tests.fixtures_stack import SHARDS, Stack, stack_with
 from tests.fixtures_workers import start_real_worker
@@ -231,6 +232,7 @@ STUCK = """
 import sys
 from redis.asyncio import Redis
 from engine import duties, effects, pipeline, worker
+from engine.logs.redis_server import die_with_parent
 from engine.settings import Settings
 from engine.store import StoreAway
 from engine.stores.redis import RedisStore
@@ -254,7 +256,9 @@ async def test_a_worker_whose_offsets_stand_still_ends_and_says_where(stack: Sta
     """It prefetches, decides, asks for the commit again and again, and gets nowhere."""
     environ = os.environ | stack.settings.environment() | {"PYTHONPATH": str(ROOT)}
     told = [sys.executable, "-c", STUCK]
-    process = await asyncio.create_subprocess_exec(*told, env=environ, cwd=ROOT, stderr=PIPE)
+    process = await asyncio.create_subprocess_exec(
+        *told, env=environ, cwd=ROOT, stderr=PIPE, preexec_fn=die_with_parent
+    )
     assert (await stack.http.post("/v1/track", json=EVENT)).status_code == 200
     _, said = await asyncio.wait_for(process.communicate(), SECONDS)
     assert process.returncode == 3, said.decode()

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from api.preflight import any_port
+from engine.logs.redis_server import die_with_parent
 from engine.settings import Settings
 from simulator.habits import iso
 from sinks.clickhouse import connect
@@ -42,7 +43,7 @@ def start(name: str, settings: Settings) -> "subprocess.Popen[bytes]":
 def laike(words: list[str], settings: Settings, **given) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         [sys.executable, "-m", "api.cli", *words], cwd=ROOT, env=settings.environment(),
-        start_new_session=True, **given,
+        start_new_session=True, preexec_fn=die_with_parent, **given,
     )  # fmt: skip
 
 

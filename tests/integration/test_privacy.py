@@ -13,6 +13,7 @@ import redis
 
 from engine.log import LogAway
 from engine.logs.redis import RedisLog
+from engine.logs.redis_server import die_with_parent
 from sinks.clickhouse import connect
 from sinks.erase import STEPS
 from sinks.erase_tables import restore_tombstones
@@ -113,6 +114,7 @@ async def dying_relay(stack: Stack):
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.integration.erasing_relay", cwd=ROOT,
         env=os.environ | stack.settings.environment(), stdout=asyncio.subprocess.PIPE,
+        preexec_fn=die_with_parent,
     )  # fmt: skip
     try:
         yield process.stdout

@@ -1,14 +1,20 @@
 """Redis as we start it: what it acknowledged survives kill -9, and a failed start says why."""
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from api.up_lock import start_of
 from engine.logs import redis_server
 from tests.fixtures_logs import start_redis
+from tests.patience import wait_for
 
 
 @pytest.fixture
@@ -29,6 +35,23 @@ def test_what_was_acknowledged_survives_kill_9(folder: Path) -> None:
         assert client.dbsize() == 100
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
     assert redis_server.stop(server.process) == 0
+
+
+PARENT = """
+import sys, time, pathlib
+from engine.logs import redis_server
+print(redis_server.start(pathlib.Path(sys.argv[1])).pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_it_ends_with_a_parent_that_is_killed_even_while_it_is_stopped(folder: Path) -> None:
+    told = [sys.executable, "-c", PARENT, str(folder)]
+    with subprocess.Popen(told, stdout=subprocess.PIPE, text=True) as parent:
+        pid = int(parent.stdout.readline())
+        os.kill(pid, signal.SIGSTOP)
+        parent.kill()
+    wait_for(lambda: not start_of(pid))
 
 
 def test_a_failed_start_names_the_reason(folder: Path) -> None:

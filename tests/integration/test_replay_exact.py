@@ -15,6 +15,7 @@ import pytest
 from redis import Redis, RedisError
 
 from api.up_lock import running
+from engine.logs.redis_server import die_with_parent
 from simulator.benches.parts import four_rules
 from tests.integration.test_up import LAIKE, ROOT, laike
 
@@ -77,7 +78,11 @@ def replay(data, orders, *more, kills=0):
     """Replay the file; meanwhile its worker is killed -9 so many times."""
     told = [*LAIKE, "replay", orders, "--data", data, "--rules", rules_of(data), "--json", *more]
     with subprocess.Popen(
-        [str(one) for one in told], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        [str(one) for one in told],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        preexec_fn=die_with_parent,
     ) as process:
         killed: list[int] = []
         killer = threading.Thread(target=_kill, args=(process, data, kills, killed))

@@ -29,6 +29,7 @@ from api.access.roles import Role
 from api.cli_parts import put_in_place
 from api.preflight import any_port
 from api.sources import ensure_sources
+from engine.logs.redis_server import die_with_parent
 from engine.settings import Settings, make_secret
 from tests.fixtures_workers import ROOT
 from tests.patience import SECONDS
@@ -68,6 +69,7 @@ def api(redis_empty, clickhouse_database, tmp_path):
             process = subprocess.Popen(
                 [sys.executable, "-m", "api.cli", "api", "--no-background"],
                 env=os.environ | settings.environment(), stdout=out, stderr=out, cwd=ROOT,
+                preexec_fn=die_with_parent,
             )  # fmt: skip
         url = f"http://127.0.0.1:{settings.port}"
         try:

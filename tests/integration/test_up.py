@@ -14,6 +14,7 @@ import httpx
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from api.up_lock import running, start_of
+from engine.logs.redis_server import die_with_parent
 from sinks.clickhouse import connect
 from tests.patience import SECONDS, wait_for
 from tests.unit.test_house import ROOT
@@ -24,7 +25,13 @@ LAIKE = [sys.executable, "-m", "api.cli"]
 def laike(*arguments):
     told = [*LAIKE, *map(str, arguments)]
     return subprocess.run(
-        told, capture_output=True, text=True, cwd=ROOT, timeout=2 * SECONDS, check=False
+        told,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=2 * SECONDS,
+        check=False,
+        preexec_fn=die_with_parent,
     )
 
 
@@ -36,7 +43,12 @@ def last_json(done):
 def started(*arguments):
     told = [*LAIKE, *map(str, arguments)]
     with subprocess.Popen(
-        told, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT
+        told,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+        preexec_fn=die_with_parent,
     ) as up:
         try:
             yield up

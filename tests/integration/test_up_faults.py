@@ -141,6 +141,7 @@ def test_a_worker_and_a_relay_started_before_redis_wait_and_then_work(folder):
         name: subprocess.Popen(
             [sys.executable, "-m", "api.cli", name],
             env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            preexec_fn=redis_server.die_with_parent,
         )
         for name in ("worker", "relay")
     }  # fmt: skip
@@ -154,7 +155,7 @@ def test_a_worker_and_a_relay_started_before_redis_wait_and_then_work(folder):
             wait_for(lambda: client.hlen("laike:sinks"))
         for process in parts.values():
             process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0
+            assert process.wait(SECONDS) == 0
         server.stop()
     finally:
         for process in parts.values():
