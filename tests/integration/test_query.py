@@ -24,6 +24,17 @@ def test_json_is_the_last_line(clickhouse_url, tmp_path, capsys):
     assert answer["row_count"] == 1
 
 
+def test_a_question_changes_nothing(clickhouse, clickhouse_url, tmp_path, capsys):
+    url = f"{clickhouse_url}/{clickhouse.database}"
+    clickhouse.command("CREATE TABLE kept (n Int8) ENGINE = MergeTree ORDER BY n")
+    for sql in ("DROP TABLE kept", "INSERT INTO kept VALUES (1)", "TRUNCATE TABLE kept"):
+        assert query(sql, url=url, data=tmp_path, as_json=False) == 1, sql
+        assert "readonly" in capsys.readouterr().err
+    assert query("SHOW TABLES", url=url, data=tmp_path, as_json=False) == 0
+    assert query("SELECT 1 SETTINGS max_threads = 1", url=url, data=None, as_json=True) == 0
+    assert clickhouse.query("SELECT count() FROM kept").result_rows == [(0,)]
+
+
 def test_a_table_for_people(clickhouse_url, tmp_path, capsys):
     assert (
         query("SELECT '[bold]x' AS name, 7 AS n", url=clickhouse_url, data=tmp_path, as_json=False)
