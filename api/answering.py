@@ -63,6 +63,13 @@ def router(
     return routes
 
 
+def granted(answer: Answer) -> Answer:
+    """The answer, where it is a yes."""
+    if not answer["ok"]:
+        raise refused(answer)
+    return answer
+
+
 def refused(answer: Answer) -> Refused:
     """What a refusal is told as."""
     return Refused(409, answer["reason"].replace(" ", "_"), f"refused: {answer['reason']}")

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter, Header, Path, Response
 
-from api.answering import PENDING, pending, refused
+from api.answering import PENDING, granted, pending, refused
 from api.asking import Asking, Looked, cid_of
 from api.callers import CALLER_ERRORS, page_or_server, server_only
 from api.coupon_forms import (
@@ -223,27 +223,21 @@ def discount(one: Coupon, cart: Cart) -> int | None:
 
 
 def _reserved(answer: Answer, extra: dict[str, Any]) -> Reserved:
-    if not answer["ok"]:
-        raise refused(answer)
-    return Reserved(**extra, expires_at=min(answer["held_until"], answer["expires_at"]))
+    yes = granted(answer)
+    return Reserved(**extra, expires_at=min(yes["held_until"], yes["expires_at"]))
 
 
 def _redeemed(answer: Answer, _: dict[str, Any]) -> Redeemed:
-    if not answer["ok"]:
-        raise refused(answer)
-    return Redeemed(redeemed_at=answer["redeemed_at"])
+    return Redeemed(redeemed_at=granted(answer)["redeemed_at"])
 
 
 def _given_back(answer: Answer, _: dict[str, Any]) -> GivenBack:
-    if not answer["ok"]:
-        raise refused(answer)
-    return GivenBack(state=answer["state"], returned=answer["returned"])
+    yes = granted(answer)
+    return GivenBack(state=yes["state"], returned=yes["returned"])
 
 
 def _points(answer: Answer, _: dict[str, Any]) -> Balance:
-    if not answer["ok"]:
-        raise refused(answer)
-    return Balance(balance=answer["balance"])
+    return Balance(balance=granted(answer)["balance"])
 
 
 REPLIES: Final = {
