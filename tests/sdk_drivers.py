@@ -13,12 +13,14 @@ import json
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
 from playwright.sync_api import Browser, Page, sync_playwright
 from segment.analytics.client import Client
+
+from tests.patience import SECONDS
 
 HERE = Path(__file__).parent / "sdk"
 LIBRARY = HERE / "node_modules/@segment/analytics-next/dist/umd/standalone.js"
@@ -32,7 +34,7 @@ CHROMIUM_ARGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-SECONDS = 60
+BATCH = 10  # as shop.html says
 
 Sent = list[tuple[str, list[str]]]
 
@@ -107,18 +109,24 @@ def drive_node(url: str, key: str, n: int) -> Sent:
     return [(customer, names) for customer, names in json.loads(done.stdout)]
 
 
-def drive_browser(url: str, key: str, n: int) -> Sent:
+def drive_browser(url: str, key: str, n: int, arrived: Callable[[int], None]) -> Sent:
     """n track calls in two visits: one event a request, then in batches and leaving the page.
 
     The first visitor becomes a user half way. Between his calls the page waits for the answer:
-    analytics.js has up to six requests under way and promises no order among them.
+    analytics.js has up to six requests under way and promises no order among them. `arrived` returns
+    once so many calls are there: nobody tells a page that was left what became of its last ones.
     """
     single, batched = n - n // 2, n // 2
     with serve_shop() as shop, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_ARGS)
+        browser = playwright.chromium.launch(
+            executable_path=chromium(), args=CHROMIUM_ARGS, timeout=SECONDS * 1000
+        )
         try:
             sent = _visit_single(browser, shop, url, key, single)
-            return sent + _visit_batched(browser, shop, url, key, batched)
+            page, more = _visit_batched(browser, shop, url, key, batched)
+            arrived(sum(len(names) for _, names in sent + more))
+            page.context.close()
+            return sent + more
         finally:
             browser.close()
 
@@ -128,10 +136,9 @@ _CALLS = """async (calls) => {
   return window.failed
 }"""
 _BURST = """async (calls) => {
-  for (const [method, ...given] of calls) window.analytics[method](...given)
-  await new Promise((done) => setTimeout(done, 100))
+  await Promise.all(calls.map(([method, ...given]) => window.analytics[method](...given)))
   return window.failed
-}"""
+}"""  # until all stand in its buffer
 
 
 def _visit_single(browser: Browser, shop: str, url: str, key: str, n: int) -> Sent:
@@ -153,20 +160,25 @@ def _visit_single(browser: Browser, shop: str, url: str, key: str, n: int) -> Se
     return [(f"a:{visitor}", ["Page Viewed", *before]), (f"u:{user}", known)]
 
 
-def _visit_batched(browser: Browser, shop: str, url: str, key: str, n: int) -> Sent:
+def _visit_batched(browser: Browser, shop: str, url: str, key: str, n: int) -> tuple[Page, Sent]:
     visitor = "web-visitor-1"
     page = _open(browser, shop, url, key, visitor, batching=True)
     names = [f"Web Batch Event {i}" for i in range(n)]
-    _raise_if(page.evaluate(_BURST, [["track", name, {"price": 9.9}] for name in names]))
+    for start in range(0, n, BATCH):
+        calls = [["track", name, {"price": 9.9}] for name in names[start : start + BATCH]]
+        if len(calls) < BATCH:
+            _raise_if(page.evaluate(_BURST, calls))
+            break
+        with page.expect_response(lambda r: r.url == url + "/v1/b" and r.request.method == "POST"):
+            _raise_if(page.evaluate(_BURST, calls))
     page.goto("about:blank")  # what is not sent yet goes out as the page is left
-    page.wait_for_timeout(500)
-    page.context.close()
-    return [(f"a:{visitor}", ["Page Viewed", *names])]
+    return page, [(f"a:{visitor}", ["Page Viewed", *names])]
 
 
 def _open(browser: Browser, shop: str, url: str, key: str, visitor: str, *, batching: bool) -> Page:
     """A page on which analytics.js has come and its first call, the page call, is delivered."""
     page = browser.new_context().new_page()
+    page.set_default_timeout(SECONDS * 1000)
     asked = {"api": url, "key": key, "visitor": visitor} | ({"batching": "1"} if batching else {})
     path = "/v1/b" if batching else "/v1/p"
     with page.expect_response(

@@ -15,6 +15,7 @@ from api.sources import Sources, ensure_sources
 from engine.log import LogAway, LogFull
 from features.events import decode
 from tests.fakes import MemoryLog
+from tests.patience import wait_for
 from tests.sdk_drivers import (
     Sent,
     drive_browser,
@@ -25,6 +26,7 @@ from tests.sdk_drivers import (
 )
 
 pytestmark = pytest.mark.sdk
+QUIET_SECONDS = 0.3
 
 
 @dataclass
@@ -42,10 +44,11 @@ class Door:
         return found
 
     def wait_for(self, count: int) -> None:
-        until = time.monotonic() + 10
-        while len(self.log.everything()) < count and time.monotonic() < until:
-            time.sleep(0.05)
-        time.sleep(0.2)  # whatever comes twice comes now
+        """Until so many are there, and nothing comes any more: whatever comes twice has come."""
+        wait_for(lambda: len(self.log.everything()) >= count)
+        seen = -1
+        while seen != (seen := len(self.log.everything())):
+            time.sleep(QUIET_SECONDS)
 
 
 @pytest.fixture
@@ -80,10 +83,16 @@ def test_python(door, gzip):
 @pytest.mark.parametrize("fault", [LogFull("full", 1), LogAway("gone")])
 def test_python_comes_back_when_the_log_does(door, fault):
     door.log.fault = fault
-    threading.Timer(0.7, lambda: setattr(door.log, "fault", None)).start()
+
+    def comes_back():
+        wait_for(lambda: door.counts["log_full"] + door.counts["log_away"])
+        door.log.fault = None
+
+    coming = threading.Thread(target=comes_back)
+    coming.start()
     sent = drive_python(door.url, door.keys["server"], 20)
+    coming.join()
     assert_arrived(door, sent)
-    assert door.counts["log_full"] + door.counts["log_away"] >= 1
 
 
 def test_node(door):
@@ -95,5 +104,6 @@ def test_node(door):
 def test_browser(door):
     if missing := missing_browser():
         pytest.skip(missing)
-    assert_arrived(door, drive_browser(door.url, door.keys["web"], 50))
+    assert_arrived(door, drive_browser(door.url, door.keys["web"], 50, door.wait_for))
+    wait_for(lambda: door.counts["accepted"] == len(door.log.everything()))  # the answer's count
     assert +door.counts == Counter(accepted=len(door.log.everything()))
