@@ -38,6 +38,7 @@ FAILED: dict[str, tuple[str, ...]] = {
     "redis.exceptions": ("ConnectionError",),
 }
 MISUSED: dict[str, tuple[str, ...]] = {
+    "api.refusals": ("Refused",),
     "engine.settings": ("SettingsError",),
     "simulator.bench": ("UnknownBench",),
     "simulator.policies": ("BadPolicy",),

@@ -16,9 +16,10 @@ from typing import Any
 import orjson
 from redis.asyncio import Redis
 
+from api.asking import cid_of
 from api.cli_settings import engine_settings
 from api.clocks import WorldClock, wall
-from api.privacy import Privacy, cid_of
+from api.privacy import Privacy
 from engine.audit import local_user, record_async
 from engine.keys import open_keys
 from engine.logs import open_log
@@ -30,12 +31,11 @@ LOOK_SECONDS = 0.5
 
 def erase(data: Path, customer: str, proof: str, wait_seconds: float) -> dict[str, Any]:
     """Ask for an erasure and wait for its end; how it stands then."""
+    cid = cid_of(customer)
 
     async def run() -> dict[str, Any]:
         async with _privacy(data) as privacy:
-            name = await privacy.ask_erasure(
-                cid_of(customer), proof, local_user(), await _now(privacy)
-            )
+            name = await privacy.ask_erasure(cid, proof, local_user(), await _now(privacy))
             until = time.monotonic() + wait_seconds
             while True:
                 told = await privacy.report(name) or {}
@@ -48,10 +48,11 @@ def erase(data: Path, customer: str, proof: str, wait_seconds: float) -> dict[st
 
 def export(data: Path, customer: str, out: Path | None) -> int:
     """Write all that is held of a customer, to a file of its owner alone or to the screen."""
+    cid = cid_of(customer)
 
     async def run() -> dict[str, Any]:
         async with _privacy(data) as privacy:
-            return await privacy.export(cid_of(customer), local_user(), await _now(privacy))
+            return await privacy.export(cid, local_user(), await _now(privacy))
 
     found = asyncio.run(run())
     option = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE

@@ -20,8 +20,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from redis.asyncio import Redis
 
 from api import rules_in_force
+from api.asking import cid_of
 from api.cli_settings import engine_settings
-from api.privacy import cid_of
 from engine.effects import Effects, Moment
 from engine.effects import Settings as ShardSettings
 from engine.ledger import Purse

@@ -11,7 +11,7 @@ import hmac
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import orjson
 from clickhouse_connect.driver.client import Client
@@ -20,6 +20,7 @@ from fastapi import APIRouter, Header, Response
 from pydantic import BaseModel, Field
 from redis.asyncio import Redis
 
+from api.asking import ID_MAX, cid_of
 from api.callers import CALLER_ERRORS, server_only
 from api.errors import EVERYWHERE, told
 from api.refusals import Refused
@@ -35,8 +36,6 @@ from engine.shards import partition
 from features import events
 from sinks import held
 from sinks.erase import REPORT, REPORT_SECONDS
-
-ID_MAX: Final = 202  # an id and its prefix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,15 +99,6 @@ class Privacy:
             client.close()
 
 
-def cid_of(name: str) -> str:
-    """The customer that a person names: an id of the shop's own, or one with its kind before it.
-
-    >>> cid_of("alice"), cid_of("a:visitor-1")
-    ('u:alice', 'a:visitor-1')
-    """
-    return name if name.startswith(("u:", "a:")) else f"u:{name}"
-
-
 class Asked(BaseModel):
     """An erasure that is asked for."""
 
@@ -150,7 +140,6 @@ def router(
     ) -> Accepted:
         """Erase all that is held of a customer, under every id he goes by."""
         cid = cid_of(asked.customer_id)
-        _check(cid)
         name = _name(privacy.settings.secret, idempotency_key, cid)
         try:
             name = await privacy.ask_erasure(cid, asked.proof, caller, await now(), name)
@@ -170,7 +159,6 @@ def router(
     async def export(name: str, caller: Annotated[str, who]) -> Response:
         """All that is held of a customer, contacts in plain."""
         cid = cid_of(name)
-        _check(cid)
         try:
             found = await privacy.export(cid, caller, await now())
         except (ClickHouseError, KeysAway) as away:
@@ -188,12 +176,3 @@ def _name(secret: bytes, key: str, cid: str) -> str:
     if not key:
         return ""
     return hmac.new(secret, f"erasure {key} {cid}".encode(), hashlib.sha256).hexdigest()[:32]
-
-
-def _check(cid: str) -> None:
-    try:
-        cid.encode()
-    except UnicodeEncodeError:
-        cid = ""
-    if not 2 < len(cid) <= ID_MAX:
-        raise Refused(400, "bad_customer_id", "expected a customer's id, such as u:alice")

@@ -40,6 +40,13 @@ def test_a_file_that_cannot_be_replayed(tmp_path, content, told):
     assert not (tmp_path / "data").exists()
 
 
+def test_nobody_cannot_be_erased(tmp_path):
+    done = laike("erase", "", "--proof", "a ticket", "--data", str(tmp_path))
+    assert done.returncode == 2
+    assert "expected a customer's id" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_door_whose_port_is_taken(tmp_path):
     (tmp_path / "secret").write_text("0123456789abcdef0123456789abcdef")
     with socket.create_server(("127.0.0.1", 0)) as taken:
