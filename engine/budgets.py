@@ -79,7 +79,7 @@ def spend(case: Case, rows: Sequence[Row]) -> str:
             pool = one.ledger.removeprefix(POOL)
             row.update(taken(case.turn.moment.settings.secret, pool, held.codes.pop(0)))
         held.used = case.turn.moment.log_time
-        if held.left < held.size // 4 and not held.asked and purse.home is None:
+        if held.left <= held.size // 4 and not held.asked and purse.home is None:
             held.asked = True
             _ask(case, one, period, 0)
     return ""

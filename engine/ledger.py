@@ -60,14 +60,18 @@ class Ledger(msgspec.Struct, array_like=True):
     closed: int = -1
 
     def grant(self, bucket: Bucket, limit: int, need: int, shards: int) -> int:
-        """Grant at least `need`, or nothing: never more than the limit leaves in any window."""
+        """Grant `need`, or a share ahead; nothing where the limit does not leave it in any window.
+
+        Who waits gets no more than he needs: at ten o'clock a thousand of one shard ask before the
+        first is answered, and with a share for each the others would find nothing left.
+        """
         if bucket.number <= self.closed:
             return 0
         left = limit - max(
             sum(self.granted.get(start + n, 0) for n in range(bucket.width))
             for start in range(bucket.number - bucket.width + 1, bucket.number + 1)
         )
-        size = max(need, left // (SHARE * shards))
+        size = need or left // (SHARE * shards)
         if size > left or size <= 0:
             return 0
         self.granted[bucket.number] = self.granted.get(bucket.number, 0) + size

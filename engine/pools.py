@@ -52,9 +52,9 @@ class Pool(msgspec.Struct, array_like=True):
         return len(self.known) // _MARK
 
     def grant(self, need: int, shards: int) -> list[str]:
-        """At least `need` codes or none; ahead, an eighth of what is left over all shards."""
+        """The `need` codes or none; ahead, an eighth of what is left over all shards."""
         left = len(self.stock)
-        size = min(PART_MAX, max(need, left // (8 * shards)))
+        size = min(PART_MAX, need or left // (8 * shards))
         if need > left or need > PART_MAX or size <= 0:
             return []
         granted, self.stock = self.stock[:size], self.stock[size:]

@@ -208,3 +208,12 @@ async def test_those_who_wait_at_one_customer_ask_once_for_all():
     assert (coupons(world), held(world)) == (10, ["budget"] * 10)
     asks = [one["cid"] for one in world.gathered("letters") if one["kind"] == "ask"]
     assert asks.count("b:rule/gift:money:43200000") <= 40
+
+
+async def test_a_crowd_that_comes_at_once_leaves_the_other_shards_their_part():
+    world = engine(GIFT.replace("10 per day", "1000 per day"), batch=1_000)
+    for n in range(800):
+        world.send(n, product_id="p", userId=f"u{n}")
+    await world.run()
+    assert coupons(world) == 800
+    assert not [row for row in world.decisions(acts=False) if row["held"] == "budget"]
