@@ -121,7 +121,7 @@ MADE: Final = Scorers()
 
 async def with_past(book: Book, past: Mapping[str, str], fetch: Fetch) -> Book:
     """The book with old editions beside its rules, those whose books can be had."""
-    bodies = {digest: await fetch(digest) for digest in set(past.values())}
+    bodies = {digest: await fetch(digest) for digest in dict.fromkeys(past.values())}
     found = {}
     for key, digest in past.items():
         name, version = parts(key)
