@@ -43,10 +43,13 @@ def show_rejected(data: Path, quarantine_id: str, as_json: bool) -> int:
     """One row whole, for people a line a field; the exit code."""
     names = ("quarantine_id", "at", "source", "reason", "detail", "body", "retried_at")
     row = f"FROM quarantine FINAL WHERE quarantine_id = {_text(quarantine_id)}"
+    none = f"nothing rejected has the id {quarantine_id!r}: `laike quarantine list` has them"
     if as_json:
-        return _ask(f"{', '.join(names)} {row}", data, as_json)
+        return _ask(f"{', '.join(names)} {row}", data, as_json, none)
     pairs = ", ".join(f"({_text(name)}, ifNull(toString({name}), ''))" for name in names)
-    return _ask(f"(arrayJoin([{pairs}]) AS pair).1 AS field, pair.2 AS value {row}", data, as_json)
+    return _ask(
+        f"(arrayJoin([{pairs}]) AS pair).1 AS field, pair.2 AS value {row}", data, as_json, none
+    )
 
 
 @dataclass
@@ -155,8 +158,9 @@ def _tell(done: Retried) -> None:
     sys.stdout.write("\n".join(lines) + "\n")
 
 
-def _ask(selected: str, data: Path, as_json: bool) -> int:
-    return query(f"SELECT {selected}", url=clickhouse_of(data), data=data, as_json=as_json)
+def _ask(selected: str, data: Path, as_json: bool, nothing: str = "") -> int:
+    address = clickhouse_of(data)
+    return query(f"SELECT {selected}", url=address, data=data, as_json=as_json, nothing=nothing)
 
 
 def _text(value: str) -> str:

@@ -46,6 +46,12 @@ EVERYWHERE = told(
 )
 
 
+_WORDS = {  # what Starlette says in two
+    HTTPStatus.NOT_FOUND: "nothing is at this path: /openapi.json has every call",
+    HTTPStatus.METHOD_NOT_ALLOWED: "this path takes other methods: /openapi.json has every call",
+}
+
+
 def answer_errors(app: FastAPI) -> None:
     """Have the application answer every error in the one form."""
     app.add_exception_handler(Refused, _refused)
@@ -91,7 +97,8 @@ async def _invalid(_: Request, wrong: Exception) -> Response:
 async def _http(_: Request, wrong: Exception) -> Response:
     assert isinstance(wrong, HTTPException)  # noqa: S101 - as above
     status = HTTPStatus(wrong.status_code)
-    found = answer(Refused(status, status.phrase.lower().replace(" ", "_"), str(wrong.detail)))
+    said = _WORDS.get(status, str(wrong.detail))
+    found = answer(Refused(status, status.phrase.lower().replace(" ", "_"), said))
     found.headers.update(wrong.headers or {})
     return found
 

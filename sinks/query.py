@@ -37,9 +37,18 @@ class NothingToAskError(Exception):
 
 
 def query(
-    sql: str, *, url: str | None, data: Path | None, as_json: bool, as_csv: bool = False
+    sql: str,
+    *,
+    url: str | None,
+    data: Path | None,
+    as_json: bool,
+    as_csv: bool = False,
+    nothing: str = "",
 ) -> int:
-    """Ask `sql` and print the answer: a table, one JSON object as the last line, or CSV alone."""
+    """Ask `sql` and print the answer: a table, one JSON object as the last line, or CSV alone.
+
+    With `nothing`, no row at all is a failure, told in these words.
+    """
     errors = Console(stderr=True, highlight=False)
     try:
         with engine_for(url, data) as address:
@@ -53,6 +62,9 @@ def query(
         return 2
     except (ClickHouseError, NotStartedError, ValueError, OSError) as error:
         errors.print(_short(error), markup=False)
+        return 1
+    if nothing and not result.result_rows:
+        errors.print(nothing, markup=False)
         return 1
     if as_json:
         sys.stdout.write(_as_json(result).decode() + "\n")

@@ -139,5 +139,6 @@ async def test_a_mended_source_and_a_retry_on_a_whole_engine(
         now = await stack.drained()
         assert (now.events_processed, now.duplicates_dropped) == (2, 1)
         assert show_rejected(stack.settings.data, mark, as_json=False) == 0
+        assert show_rejected(stack.settings.data, "none", as_json=True) == 1
         assert re.search(r"retried_at\s*│ 20\d\d-", capsys.readouterr().out)
     shop.client.close()

@@ -219,3 +219,6 @@ async def test_any_page_may_call_when_so_configured(tmp_path):
 
 async def test_a_wrong_method_is_405(shop):
     assert (await shop.http.get("/v1/track")).status_code == 405
+    nowhere = await shop.http.get("/v1/trak")
+    assert nowhere.status_code == 404
+    assert "/openapi.json" in nowhere.json()["message"]
