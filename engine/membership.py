@@ -9,6 +9,7 @@ Must not: what is read (rules/standing.py), whom a schedule reaches (schedules.p
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -23,7 +24,9 @@ from features.events import Event
 from rules.book import Ears
 from rules.model import CrossesTrigger, Rule, Segment, SegmentTrigger
 
-AHEAD_DAYS: Final = 31  # how far a midnight looks for the next one that changes something
+# How many midnights one looks ahead for the next that changes something: a few, as most come again
+# before long and it was for nothing; twice as many as he has stayed away; a month at most.
+AHEAD_DAYS, AHEAD_DAYS_MAX = 4, 31
 Move = tuple[str, bool]  # the name of a segment or tier; whether he came in
 STAYED: Final[AbstractSet[Move]] = frozenset()
 
@@ -81,7 +84,9 @@ def look(turn: Turn, at: int) -> None:
     rules = [one for one in book.ageing if isinstance(one, Rule)]
     moves = _sort(turn, segments, at, turn.moment.presets)
     crossed = cross(turn, rules, at, None)
-    for _ in range(AHEAD_DAYS):  # nothing but time changes until his next event
+    silent_days = (at - _latest(turn.customer, 0)) // DAY_MS
+    ahead = min(max(AHEAD_DAYS, 2 * silent_days), AHEAD_DAYS_MAX)
+    for _ in range(ahead):  # nothing but time changes until his next event
         journey.asked = midnight_after(journey.asked, turn.zone)
         if _will_move(turn, segments, journey.asked) or any(
             stands_beyond(turn, rule, journey.asked) != (rule.name in journey.crossed)
@@ -119,6 +124,7 @@ def unite(customer: Customer, theirs: Journey, at: int, moment: Moment, effects:
     announce(turn, moves - before, crossed, at)
 
 
+@lru_cache(maxsize=8_192)
 def midnight_after(at: int, timezone: str) -> int:
     """When the day after that of `at` (ms) begins in the shop's zone, in ms.
 
