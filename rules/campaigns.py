@@ -92,7 +92,7 @@ RULE: Final = Form(
             "id ends only that subject's",
             "stop_on: [Order Paid, Cart Emptied]",
         ),
-        "limit": Key("rate | #limit", "how often a customer may enter", "limit: 1 per 7d"),
+        "limit": Key("[rate] | #limit", "how often a customer may enter", "limit: 1 per 7d"),
         "budget": Key("#budget", "what it may spend", "budget: {coupons: 5000 per day}"),
         "holdout": Key(
             "percent",

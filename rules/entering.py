@@ -39,8 +39,8 @@ LIMIT: Final = Form(
     "limit",
     "limit",
     {
-        "customer": Key("rate", "how often a customer may enter", needed=True),
-        "referrer": Key("rate", "how often a referrer may get something by it"),
+        "customer": Key("[rate]", "how often a customer may enter"),
+        "referrer": Key("[rate]", "how often a referrer may get something by it"),
     },
 )
 QUIET: Final = Form(
