@@ -20,6 +20,7 @@ from clickhouse_connect.driver.client import Client
 from rich.console import Console
 from rich.table import Table
 
+from simulator.arguments import positive
 from simulator.confidence import looks
 from simulator.lift_trial import TABLES, Design, Trial, trial
 from simulator.progress import bar
@@ -60,19 +61,13 @@ def _parser() -> argparse.ArgumentParser:
         " difference of the others.",
         epilog=EXAMPLE,
     )
-    parser.add_argument("--seeds", type=_positive, default=100, metavar="N", help="how many (100)")
+    parser.add_argument("--seeds", type=positive, default=100, metavar="N", help="how many (100)")
     parser.add_argument("--start", type=int, default=0, metavar="N", help="the first seed (0)")
     parser.add_argument(
-        "--jobs", type=_positive, default=2, metavar="N", help="processes side by side (2)"
+        "--jobs", type=positive, default=2, metavar="N", help="processes side by side (2)"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     return parser
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
 
 
 def estimates(seeds: Sequence[int], jobs: int, design: Design) -> Iterator[Found]:

@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from simulator.arguments import positive
 from simulator.faults.mutations import MUTATIONS
 from simulator.faults.run import Outcome
 from simulator.faults.seeds import run, summary
@@ -53,22 +54,16 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLE,
     )
     add = parser.add_argument
-    add("--seeds", type=_positive, metavar="N", help="how many seeds (100; 1 with --seed)")
+    add("--seeds", type=positive, metavar="N", help="how many seeds (100; 1 with --seed)")
     add("--seed", type=int, metavar="N", help="this seed, or the first of --seeds")
     add("--start", type=int, default=0, metavar="N", help=argparse.SUPPRESS)
-    add("--jobs", type=_positive, default=os.cpu_count() or 1, metavar="N",
+    add("--jobs", type=positive, default=os.cpu_count() or 1, metavar="N",
         help="processes side by side (one a core)")  # fmt: skip
     add(
         "--mutate", choices=sorted(MUTATIONS), default="", help="break the engine: it must be found"
     )
     add("--json", action="store_true", help="one JSON object as the last line")
     return parser
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
 
 
 def _shown(outcome: Outcome, mutation: str, *, shrink: bool) -> dict[str, Any]:

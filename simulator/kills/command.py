@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.logs import broker
+from simulator.arguments import positive
 from simulator.kills.run import Plan, run_in_a_folder
 
 EXAMPLE = "example: python -m simulator kills --kills 100 --log redis --seed 7 --json"
@@ -45,18 +46,12 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLE,
     )
     add = parser.add_argument
-    add("--kills", type=_positive, default=100, metavar="N", help="at least so many kill -9 (100)")
+    add("--kills", type=positive, default=100, metavar="N", help="at least so many kill -9 (100)")
     add("--log", choices=("redis", "kafka"), default="redis", help="the log under the engine")
     add("--seed", type=int, default=1, metavar="N", help="which faults, in which order (1)")
-    add("--customers", type=_positive, default=25, metavar="N", help="new ones a second (25)")
+    add("--customers", type=positive, default=25, metavar="N", help="new ones a second (25)")
     add("--json", action="store_true", help="one JSON object as the last line")
     return parser
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
 
 
 def show(report: dict[str, Any], console: Console) -> None:

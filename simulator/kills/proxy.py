@@ -7,42 +7,26 @@ insert is in the table, so cutting at its first byte is "failed after it applied
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import Literal, Self
+from typing import Literal
 from urllib.parse import urlsplit
+
+from simulator.kills.listener import Listener
 
 Mood = Literal["open", "refuse", "hang", "cut"]
 CHUNK = 1 << 16
 
 
-class Proxy:
+class Proxy(Listener):
     """Forwards to `target` (http://host:port), which may change; `mood` holds for every line."""
 
     def __init__(self, target: str) -> None:
+        super().__init__()
         self.target = target
         self.cuts = 0  # answers that never arrived
         self.on_cut: Callable[[], None] | None = None  # told before the line is cut
         self._mood: Mood = "open"
         self._open = asyncio.Event()
         self._open.set()
-        self._lines: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server
-
-    async def __aenter__(self) -> Self:
-        """Listen on a free port."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Hang up on everybody."""
-        self._server.close()
-        for line in self._lines:
-            line.cancel()
-        await asyncio.gather(*self._lines, return_exceptions=True)
-
-    @property
-    def url(self) -> str:
-        """Where to knock instead of at the target."""
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     def become(self, mood: Mood) -> None:
         """Change the mood, of the lines that are open too."""
@@ -52,11 +36,8 @@ class Proxy:
         else:
             self._open.set()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        line = asyncio.current_task()
-        if line:
-            self._lines.add(line)
-            line.add_done_callback(self._lines.discard)
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry both ways, as the mood is."""
         behind: asyncio.StreamWriter | None = None
         with contextlib.suppress(OSError, asyncio.CancelledError):
             if self._mood != "refuse":

@@ -7,21 +7,22 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import orjson
 
+from simulator.kills.listener import Listener
 
-class Receiver:
+
+class Receiver(Listener):
     """A local HTTP server; `on_applied` is told of a new message before it is answered."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.applied: dict[str, dict[str, Any]] = {}  # key -> the body as it came first
         self.calls: Counter[str] = Counter()
         self.changed: list[str] = []  # keys that came again with another content
         self.on_applied: Callable[[], None] | None = None
-        self._lines: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server
 
     @property
     def redelivered(self) -> int:
@@ -31,25 +32,10 @@ class Receiver:
     @property
     def url(self) -> str:
         """Where to post."""
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/hook"
+        return f"{super().url}/hook"
 
-    async def __aenter__(self) -> Self:
-        """Listen on a free port."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Hang up on everybody."""
-        self._server.close()
-        for line in self._lines:
-            line.cancel()
-        await asyncio.gather(*self._lines, return_exceptions=True)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        line = asyncio.current_task()
-        if line:
-            self._lines.add(line)
-            line.add_done_callback(self._lines.discard)
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Apply each call and say yes."""
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while head := await reader.readuntil(b"\r\n\r\n"):
                 headers = _headers(head)
