@@ -1,14 +1,14 @@
 """A whole engine in one process: the real shards with their store taken out, letters by hand.
 
 Must live here: record time without a log beside it, by the law of stepping.py: a step's records, a
-tick of its end where something is due, then the letters at that end; and the customers in memory.
-Must not: what is decided, where records come from, what is counted.
+tick of its end where there was a record or something is due, then the letters at that end; and the
+customers in memory. Must not: what is decided, where records come from, what is counted.
 
     Poisoned   a record broke the engine: begin anew with it known, as a worker does with a batch
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Any, Final
 
@@ -185,6 +185,11 @@ class _Shard(Shard):
             self._index[at : at + (not wanted)] = [name] * wanted
 
 
+def _ticks(shards: Iterable[int], at: int) -> list[Append]:
+    value = b'{"at":%d}' % at
+    return [Append(number, TICK, value, at) for number in shards]
+
+
 class Engine:
     """All shards of an engine that decides by one book; `took` is told of each commit."""
 
@@ -208,7 +213,7 @@ class Engine:
         """The rules are in force from `at` (ms) on."""
         value = orjson.dumps({"hash": self.book.hash})
         await self._decide([Append(one.number, RULES, value, at) for one in self._shards], at)
-        await self._tick(self._shards, at)
+        await self._decide(_ticks(range(len(self._shards)), at), at)
         await self._letters(at)
 
     def decide_by(self, models: Mapping[str, Any], version: str) -> None:
@@ -221,19 +226,22 @@ class Engine:
         return self._shards[partition(cid.encode(), len(self._shards))].at_hand(cid)
 
     async def step(self, end: int, appends: Sequence[Append]) -> None:
-        """One step of record time, up to `end` (ms)."""
-        await self._decide(appends, end)
-        ripe = [one for one in self._shards if 0 < one.earliest <= end or one.busy]
-        await self._tick(ripe, end)
+        """One step of record time, up to `end` (ms).
+
+        Who has records has his tick behind them: both are one run, as in a worker.
+        """
+        some = {append.shard for append in appends}
+        ripe = [
+            one.number
+            for one in self._shards
+            if one.number in some or 0 < one.earliest <= end or one.busy
+        ]
+        await self._decide([*appends, *_ticks(ripe, end)], end)
         await self._letters(end)
 
     def due(self) -> int:
         """When something is due first (ms); 0 for never."""
         return min((due for one in self._shards if (due := one.earliest)), default=0)
-
-    async def _tick(self, shards: Sequence[_Shard], at: int) -> None:
-        value = b'{"at":%d}' % at
-        await self._decide([Append(one.number, TICK, value, at) for one in shards], at)
 
     async def _letters(self, at: int) -> None:
         while sent := self._take():
