@@ -12,23 +12,20 @@ ids are the message's own: a repeat is dropped as any event's is.
 In record time nothing comes back: what is decided there follows from the records alone.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
-from engine.log import Log, LogAway
 from engine.records import Append
 from engine.shards import partition
 from features.events import Event, encode, key
 from features.values import ID_LENGTH_MAX
 from sinks.channels import Message
 from sinks.outbox import OUTCOMES, Entry
-from sinks.relay_loop import Away
+from sinks.relay_appends import Appends
 
 SOURCE = "laike"
 RECEIPTS = "receipts"  # in an entry of outcomes, beside the rows of tables
-PER_APPEND = 500
 Receipt = dict[str, Any]
 
 
@@ -66,31 +63,15 @@ def _receipt(name: str, message: Message, reason: str, at: int, **more: Any) -> 
             "properties": properties}  # fmt: skip
 
 
-class Receipts:
-    """The sink that appends them to the log."""
+class Receipts(Appends):
+    """The sink that appends them to the log, each to its customer's shard."""
 
     name = RECEIPTS
     stream = OUTCOMES
-    linger_seconds = 0.0
-    batch = 1000
 
-    def __init__(self, log: Log) -> None:
-        self.log = log
-
-    def weigh(self, entry: Entry) -> int:  # noqa: ARG002 - receipts wait for no company
-        """Count entries."""
-        return 1
-
-    async def take(self, entries: Sequence[Entry]) -> int:
-        """Append those of these entries, each to its customer's shard."""
-        found = [one for e in entries for one in orjson.loads(e.body).get(RECEIPTS, ())]
-        records = [record(one, self.log.shards) for one in found]
-        for start in range(0, len(records), PER_APPEND):
-            try:
-                await self.log.append(records[start : start + PER_APPEND])
-            except LogAway as away:
-                raise Away(f"the log: {away}") from away
-        return len(records)
+    def records(self, entry: Entry) -> list[Append]:
+        """Those of an entry."""
+        return [record(one, self.log.shards) for one in orjson.loads(entry.body).get(RECEIPTS, ())]
 
 
 def record(receipt: Receipt, shards: int) -> Append:
