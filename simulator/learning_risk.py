@@ -24,11 +24,9 @@ from simulator.backtest_engine import Engine
 from simulator.doors import to_record
 from simulator.habits import DAY
 from simulator.learning_section import Section
+from simulator.trial_life import SECRET, SHARDS, START
 from simulator.world import World
 
-START: Final = 1_767_542_400_000
-SHARDS: Final = 2
-SECRET: Final = b"codes of a trial redeem nothing"
 SEEDS: Final = range(101, 106)  # weights: tried on seed 1, and changed after a first look at these
 CUSTOMERS, PEOPLE, DAYS = 700, 8, 28
 HELD_FROM: Final = 0.8
