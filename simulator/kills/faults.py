@@ -20,12 +20,12 @@ from redis.exceptions import RedisError
 from simulator.kills.machine import EngineFailed, LogKind, Machine, Process
 from simulator.kills.proxy import Mood
 
-ZOMBIE_SECONDS = 40.0  # a lease lasts 10 s, and whoever takes over has to start
-WAKE_SECONDS = 30.0
-READY_SECONDS = 20.0
+ZOMBIE_SECONDS = 120.0  # a lease lasts 10 s, and whoever takes over has to start
+WAKE_SECONDS = 90.0
+READY_SECONDS = 60.0
 AT_WORK = 0.75  # how often a worker is killed at its work, else wherever it is
 SESSION_SECONDS = 10.0  # Kafka's: a member that is silent for longer is out
-STRIKE_SECONDS = 40.0  # until the moment comes that a fault waits for
+STRIKE_SECONDS = 120.0  # until the moment comes that a fault waits for
 
 
 @dataclass

@@ -30,6 +30,7 @@ def folder():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # a run says itself when nothing moves
 async def test_killed_stopped_and_cut_off_nothing_is_lost_and_nothing_comes_twice(folder):
     plan = Plan(
         seed=5,
@@ -53,6 +54,7 @@ async def test_killed_stopped_and_cut_off_nothing_is_lost_and_nothing_comes_twic
 
 @pytest.mark.kafka
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 async def test_on_kafka_through_a_rebalance_and_a_fall_of_the_broker(folder):
     if why := broker.missing():
         pytest.skip(why)

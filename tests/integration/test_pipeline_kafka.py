@@ -10,7 +10,7 @@ from engine.logs import broker
 from simulator.kills import faults
 from simulator.kills.run import Plan, run
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(900)]
 CUSTOMERS = 250
 
 
