@@ -12,6 +12,7 @@ from engine.fields import THINGS
 from features.catalog import FACETS
 from features.customer import Customer, Registry
 from features.facet import unfolded
+from features.fold import ID_BYTES, remembers
 
 DAY_MS = 86_400_000
 GENERATION_IDS = 512
@@ -25,7 +26,6 @@ OPEN_WATCHES_MAX = 8  # of one model and customer
 SEPARATOR = "\x1f"
 RECENT_MS = 7 * DAY_MS
 EXAMPLE_WAITS_MS = DAY_MS  # beyond its deadline, before one who has not come is loaded to close it
-_HASH = 6
 
 
 class Identity(msgspec.Struct, array_like=True):
@@ -255,21 +255,12 @@ def seen_before(seen: Seen, event_id: bytes) -> bool:
     young, old = seen.young, seen.old
     if event_id not in young and event_id not in old:
         return False  # nor across the border of two, which the search below sees
-    return _holds(young, event_id) or _holds(old, event_id)
-
-
-def _holds(generation: bytes, event_id: bytes) -> bool:
-    at = generation.find(event_id)
-    while at >= 0:
-        if at % _HASH == 0:
-            return True
-        at = generation.find(event_id, at + 1)
-    return False
+    return remembers(young, event_id) or remembers(old, event_id)
 
 
 def remember(seen: Seen, event_id: bytes, log_time: int) -> None:
     """Note that the event was applied at `log_time` (ms), turning the generation when it is due."""
-    full = len(seen.young) >= GENERATION_IDS * _HASH
+    full = len(seen.young) >= GENERATION_IDS * ID_BYTES
     if full or (seen.young and log_time - seen.since >= DAY_MS):
         seen.cut += full
         seen.old = b"" if log_time - seen.since >= 2 * DAY_MS else seen.young
@@ -282,8 +273,8 @@ def remember(seen: Seen, event_id: bytes, log_time: int) -> None:
 def unite_seen(mine: Seen, theirs: Seen) -> None:
     """Take in the other's ids; the oldest beyond two generations go."""
     ids = theirs.old + mine.old + theirs.young + mine.young
-    ids = ids[-2 * GENERATION_IDS * _HASH :]
-    split = max(0, len(ids) - GENERATION_IDS * _HASH)
+    ids = ids[-2 * GENERATION_IDS * ID_BYTES :]
+    split = max(0, len(ids) - GENERATION_IDS * ID_BYTES)
     mine.old, mine.young = ids[:split], ids[split:]
     mine.since = max(mine.since, theirs.since)
     mine.cut += theirs.cut

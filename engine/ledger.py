@@ -17,8 +17,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from features.events import Event
-from features.facet import Emit, Facet
+from features.facet import unfolded
 from rules.values import Rate
 
 PARTS: Final = 8  # of a rolling period
@@ -123,16 +122,5 @@ _PERIODS: Final[dict[str, Callable[[dt.date], int]]] = {
 }
 
 
-def _nothing(_state: Ledger, _event: Event, _emit: Emit) -> None:
-    """No event changes a ledger: letters do."""
-
-
-def _mine(mine: Ledger, _theirs: Ledger) -> Ledger:
-    """A ledger never unites with anything."""
-    return mine
-
-
 LEDGER: Final = "ledger"
-FACET: Final = Facet(
-    name=LEDGER, version=1, state=Ledger, events=frozenset(), fold=_nothing, merge=_mine
-)
+FACET: Final = unfolded(LEDGER, Ledger)

@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from engine.records import Append
 from engine.shards import partition
 from features.events import BadEvent, Event, encode
-from features.facet import Emit, Facet
+from features.facet import unfolded
 
 POOL: Final = "b:pool/"
 IMPORTED: Final = "Codes Imported"
@@ -152,16 +152,5 @@ def _cipher(secret: bytes) -> AESSIV:
     return AESSIV(hashlib.sha512(b"laike codes of pools\0" + secret).digest())
 
 
-def _nothing(_state: Pool, _event: Event, _emit: Emit) -> None:
-    """No facet hears of it: `take_in` is called."""
-
-
-def _mine(mine: Pool, _theirs: Pool) -> Pool:
-    """A pool never unites with anything."""
-    return mine
-
-
 STATE: Final = "pool"
-FACET: Final = Facet(
-    name=STATE, version=1, state=Pool, events=frozenset(), fold=_nothing, merge=_mine
-)
+FACET: Final = unfolded(STATE, Pool)
