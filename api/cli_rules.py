@@ -47,8 +47,18 @@ def schema(place: str) -> None:
 
 
 def test(folder: Path, names: list[str], as_json: bool) -> int:
-    """Run the examples of the rules named, of all if none is; the exit code."""
-    book = load_book(folder)
+    """Run the examples of the rules named, of all if none is; the exit code.
+
+    Who names a folder or a file means its rules; a file of campaigns/ is read with all beside it.
+    """
+    if len(names) == 1 and (path := Path(names[0])).exists() and (path.suffix or path.is_dir()):
+        alone = path.is_dir() or path.parent.name != "campaigns"
+        folder = path if alone else path.parent.parent
+        book = load_book(folder)
+        within = {rule.name: folder / rule.file for rule in book.rules.values()}
+        names = [] if alone else [name for name, file in within.items() if file.samefile(path)]
+    else:
+        book = load_book(folder)
     for name in names:
         if name not in book.rules:
             known = f"{near(name, book.rules)}; there are: {one_of(book.rules)}"

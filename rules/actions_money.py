@@ -89,6 +89,8 @@ class _Off:
         try:
             amount = money(text, self.currency, self.exchange)
         except BadText:
+            if text[:1].isdigit() and text[-3:].isupper():
+                raise  # an amount, of a currency that the shop does not know
             allowed = "10% (9折), 30, free shipping or gift SKU"
             raise BadText(f"`{text}` is not what a coupon takes off: {allowed}") from None
         if not amount:
