@@ -227,7 +227,10 @@ def simulate(
     key = write_key or ensure_sources(settings.data).get("server", "")
     if not key:
         raise typer.BadParameter("the folder's keys are not known any more", param_hint="write-key")
-    run(with_api(settings, url), key, rate=rate, customers=customers, days=days, seed=seed)
+    named = with_api(settings, url)
+    typer.echo(f"sending to http://{named.host}:{named.port}; Ctrl-C ends it", err=True)
+    done = run(named, key, rate=rate, customers=customers, days=days, seed=seed)
+    typer.echo(f"{done.events_in:,} events sent; the next start goes on from there", err=True)
 
 
 @app.command()

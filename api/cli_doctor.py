@@ -6,7 +6,7 @@ Must live here: checks of a running engine, and how checks are printed. Must not
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urljoin
 
 import httpx
 from redis.asyncio import Redis
@@ -60,29 +60,37 @@ async def _reach(settings: Settings) -> list[Check]:
     log = open_log(settings.log, redis=redis, shards=settings.shards)
     try:
         return [
-            await _asked("log", lambda: asyncio.wait_for(log.ends(), 5)),
-            await _asked("redis", redis.ping),
-            await _asked("clickhouse", lambda: _ping(settings.clickhouse)),
+            await _asked("log", settings.log, lambda: asyncio.wait_for(log.ends(), 5)),
+            await _asked("redis", settings.redis, redis.ping),
+            await _asked("clickhouse", settings.clickhouse, lambda: _ping(settings.clickhouse)),
         ]
     finally:
         await log.close()
         await redis.aclose()
 
 
-async def _asked(name: str, ask: Callable[[], Awaitable[object]]) -> Check:
+async def _asked(name: str, url: str, ask: Callable[[], Awaitable[object]]) -> Check:
     try:
         await ask()
     except Exception as away:  # noqa: BLE001 - whatever it raises is the answer
         return Check(name, "fail", f"{type(away).__name__}: {away}", "is it started?")
-    return Check(name, "ok", "answers")
+    return Check(name, "ok", f"answers at {_open(url)}")
+
+
+def _open(url: str) -> str:
+    """An address without user and password.
+
+    >>> _open("http://laike:secret@clickhouse:8123/shop"), _open("unix:///tmp/redis.sock")
+    ('http://clickhouse:8123/shop', 'unix:///tmp/redis.sock')
+    """
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
 
 
 async def _ping(url: str) -> None:
     """Ask without user and password, which an error would quote."""
-    parts = urlsplit(url)
-    address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/ping"
     async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
-        (await client.get(address)).raise_for_status()
+        (await client.get(urljoin(_open(url), "/ping"))).raise_for_status()
 
 
 def _ready(api: str) -> Check:

@@ -12,9 +12,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 @contextmanager
 def bar(title: str, console: Console) -> Iterator[Callable[[int, int], None]]:
-    """Give a function that is told (done, of how much); shows it under `title`."""
+    """Give a function that is told (done, of how much or 0); shows it under `title`."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
                TimeRemainingColumn())  # fmt: skip
     with Progress(*columns, console=console) as shown:
         task = shown.add_task(title, total=None)
-        yield lambda done, total: shown.update(task, completed=done, total=total)
+        yield lambda done, total: shown.update(task, completed=done, total=total or None)

@@ -187,7 +187,7 @@ class _Replay:
 
     def _tell(self, row: int) -> None:
         if self.progress and row:
-            self.progress(row, self.result.rows)
+            self.progress(row, 0 if self.until else self.result.rows)  # until then: how many?
 
     async def _keep_pace(self, began: float, gone_ms: int) -> None:
         if self.pace:

@@ -77,15 +77,26 @@ async def simulate(
                 )  # fmt: skip
             if done.stopped:
                 return done
-        seconds = DAY_SECONDS if not rate else at.customers * EVENTS_PER_CUSTOMER / rate
         return await drive(
-            world, door, clock, from_ms=max(at.now, past), day_seconds=seconds,
+            world, door, clock, from_ms=max(at.now, past),
+            day_seconds=day_seconds(rate, at.customers),
             decisions=decisions, stop=stop,
         )  # fmt: skip
     finally:
         await door.close()
         await log.close()
         await redis.aclose()
+
+
+def day_seconds(rate: float | None, customers: int) -> float:
+    """How long a day takes at so many events a second: 0 is flat out, None the usual.
+
+    >>> day_seconds(None, 1_000), day_seconds(0, 1_000), day_seconds(550, 1_000)
+    (4.0, 0.0, 4.0)
+    """
+    if rate is None:
+        return DAY_SECONDS
+    return customers * EVENTS_PER_CUSTOMER / rate if rate else 0.0
 
 
 def _fresh(seed: int, customers: int, days: int) -> Position:
