@@ -266,33 +266,35 @@ class LearnerTask:
                 await self._stand_by(stop)
 
     async def _stand_by(self, stop: asyncio.Event) -> None:
-        while not await _away(self.snapshots.free):
+        while not await _away(self.snapshots.free, stop):
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), PUBLISH_SECONDS)
                 return
 
     async def _learn_on(self, stop: asyncio.Event) -> None:
-        await _away(self.restore)
+        await _away(self.restore, stop)
         renewed = time.monotonic()
         while not stop.is_set():
-            if not await _away(self.step):
+            if not await _away(self.step, stop):
                 await asyncio.sleep(IDLE_SECONDS)
             if self._is_time():
-                await _away(self.publish)
+                await _away(self.publish, stop)
             if time.monotonic() - renewed >= PUBLISH_SECONDS:
-                await _away(self._look_round)
+                await _away(self._look_round, stop)
                 renewed = time.monotonic()
         if self._fresh:
-            await self.publish()
+            await _away(self.publish, stop)
 
 
-async def _away(work: Callable[[], Awaitable[Any]]) -> Any:
-    """Do it, again and again while Redis is away; publishing twice or reading twice is the same."""
+async def _away(work: Callable[[], Awaitable[Any]], stop: asyncio.Event) -> Any:
+    """Do it, again and again while Redis is away, until `stop`; twice is the same as once."""
     pause = 0.1
     while True:
         try:
             return await work()
         except (RedisError, OSError) as error:
             log.warning("learner: %s; again in %.1f s", error, pause)
-            await asyncio.sleep(pause)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause)
+                return None
             pause = min(5.0, pause * 2)

@@ -1,5 +1,6 @@
 """The learner on a real Redis: killed at any of its steps, nothing is learned twice and none lost."""
 
+import asyncio
 import random
 
 import msgspec
@@ -176,6 +177,16 @@ async def test_what_teaches_nothing_moves_the_cursors_and_makes_no_version(redis
     with pytest.raises(Fenced):
         await mine.snapshots.passed({"0": "99-0"})
     assert await redis.get(f"{keys(0)['cursor']}learner") == b"9-0"
+
+
+async def test_it_ends_when_told_though_redis_is_away():
+    async with Redis.from_url("redis://127.0.0.1:1") as away:
+        stop = asyncio.Event()
+        running = asyncio.create_task(task(away).run(stop))
+        await asyncio.sleep(0.05)
+        assert not running.done()
+        stop.set()
+        await asyncio.wait_for(running, 20)
 
 
 async def test_old_versions_go_but_what_is_in_force_or_pinned_stays(redis):

@@ -17,6 +17,7 @@ def test_each_of_them_exists(module, names):
 
 def test_a_fault_of_ours_has_no_code():
     assert code_of(KeyError("x")) is None
+    assert code_of(PermissionError(13, "Permission denied", "laike.json")) == 1
 
 
 @pytest.mark.parametrize(
