@@ -51,8 +51,8 @@ def age(since: int, now: int, unit_ms: int) -> float:
 
 
 def days(since: int, now: int) -> float:
-    """How long ago `since` was, in days; nan if never."""
-    return age(since, now, DAY_MS)
+    """How long ago `since` was, in days; nan if never, and never below 0."""
+    return max(0, now - since) / DAY_MS if since else math.nan
 
 
 def earlier(one: int, other: int) -> int:

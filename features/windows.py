@@ -132,6 +132,19 @@ def _reader(what: str, over: str) -> Callable[[Windows, int], float]:
     return spent if what == "spend" else total
 
 
+def activity(windows: Windows, over: str, now: int) -> tuple[int, int, int]:
+    """Views, adds and searches over a window, in one pass."""
+    buckets, span_ms, width_ms, _ = WINDOWS[over]
+    since, until = (now - span_ms) // width_ms, now // width_ms
+    views = adds = searches = 0
+    for number, counts in getattr(windows, buckets).items():
+        if since <= number <= until:
+            views += counts.views
+            adds += counts.adds
+            searches += counts.searches
+    return views, adds, searches
+
+
 FACET: Final = Facet(
     name="windows",
     version=1,

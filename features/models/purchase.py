@@ -5,12 +5,16 @@ learns), where examples come from or snapshots go.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import log1p
 from typing import Any, Final
 
-from features.catalog import FEATURES
+from features import cart as carts
 from features.customer import Customer
+from features.fold import HOUR_MS, age, days
+from features.products import most_views_24h
+from features.visits import is_on
+from features.windows import activity
 
 MODEL: Final = "purchase_24h"
 INPUTS: Final[tuple[str, ...]] = (
@@ -29,38 +33,38 @@ INPUTS: Final[tuple[str, ...]] = (
     "orders.days_since_last",
 )
 
-Reader = tuple[str, Callable[[Any, int], Any], bool]  # facet, how it is read, a length of time?
-
-
-def readers(names: Sequence[str]) -> tuple[Reader, ...]:
-    """How `scaled` reads these features."""
-    found = [FEATURES[name] for name in names]
-    return tuple((one.facet, one.read, one.unit in {"minutes", "hours", "days"}) for one in found)
-
-
-def scaled(asked: Iterable[Reader], customer: Customer, now: int) -> list[float]:
-    """The features at `now` (ms), all finite.
-
-    A length of time enters as 1 / (1 + time), so that never (missing) is 0, infinitely long ago;
-    everything else as log(1 + value), missing as 0. One loop without calls of its own: every
-    example that is opened comes by here.
-    """
-    states, found = customer.states, list[float]()
-    for facet, read, is_time in asked:
-        value = read(states[facet], now)
-        if not value >= 0:  # missing (nan), or below what any of these can be
-            found.append(0.0)
-        else:
-            found.append(1.0 / (1.0 + value) if is_time else log1p(value))
-    return found
-
-
-_READERS: Final = readers(INPUTS)
-
 
 def vector(customer: Customer, now: int) -> list[float]:
-    """The inputs of the customer at `now` (ms), in the order of INPUTS."""
-    return scaled(_READERS, customer, now)
+    """The inputs of the customer at `now` (ms), in the order of INPUTS; all finite.
+
+    A length of time enters as 1 / (1 + time), so that never (missing) is 0, infinitely long ago;
+    everything else as log(1 + value), missing as 0. Each is the feature of its name, but read by
+    hand and each window once: every example that is opened comes by here.
+    """
+    states = customer.states
+    visits, windows, products = states["visits"], states["windows"], states["products"]
+    cart, orders = states["cart"], states["orders"]
+    views, adds, searches = activity(windows, "24h", now)
+    value = items = idle = 0.0
+    if carts.is_open(cart, now):
+        value, items = carts.value(cart, now), log1p(carts.items(cart, now))
+        value = log1p(value) if value >= 0 else 0.0  # no price is known
+        idle = 1.0 / (1.0 + age(cart.last, now, HOUR_MS))
+    return [
+        log1p(visits.count),
+        log1p(visits.views if is_on(visits, now) else 0),
+        log1p(activity(windows, "1h", now)[0]),
+        log1p(views),
+        log1p(activity(windows, "7d", now)[0]),
+        log1p(adds),
+        log1p(searches),
+        log1p(most_views_24h(products, now)),
+        value,
+        items,
+        idle,
+        log1p(orders.count),
+        1.0 / (1.0 + days(orders.last, now)) if orders.last else 0.0,
+    ]
 
 
 def sigmoid(logit: float) -> float:

@@ -8,8 +8,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from features.catalog import FEATURES
 from features.customer import Customer
-from features.models.purchase import readers, scaled
 
 COUPON: Final = "uplift_coupon"
 VISIT: Final = "uplift_visit"
@@ -33,12 +33,22 @@ INPUTS: Final[tuple[str, ...]] = (
     "messages.days_since_opened",
     "member.days_since_joined",
 )
-_READERS: Final = readers(INPUTS)
+_TIMES: Final = frozenset(("minutes", "hours", "days"))
+_READERS: Final = tuple(
+    (FEATURES[name].facet, FEATURES[name].read, FEATURES[name].unit in _TIMES) for name in INPUTS
+)
 
 
 def vector(customer: Customer, now: int) -> list[float]:
     """The inputs at `now` (ms), all finite: a time as 1 / (1 + it), the rest as log(1 + it)."""
-    return scaled(_READERS, customer, now)
+    states, found = customer.states, list[float]()
+    for facet, read, is_time in _READERS:
+        value = read(states[facet], now)
+        if not value >= 0:  # missing (nan): never, or nothing
+            found.append(0.0)
+        else:
+            found.append(1.0 / (1.0 + value) if is_time else math.log1p(value))
+    return found
 
 
 class Scorer:

@@ -47,6 +47,22 @@ def test_a_vector_is_finite_whoever_it_is():
     assert all(math.isfinite(value) for value in vector(no_price.customer, NOW))
 
 
+@pytest.mark.parametrize("later", [0, HOUR // 2, HOUR, DAY, 8 * DAY, 40 * DAY])
+def test_each_input_is_the_feature_of_its_name(later):
+    shopper = Shopper().see(
+        event("Products Searched", NOW - 2 * DAY, query="tea"),
+        event("Order Paid", NOW - DAY, order_id="o", total=5),
+        event("Product Added", NOW - HOUR, product_id="p", price=100, quantity=2),
+        event("Product Viewed", NOW - HOUR, product_id="p"),
+        event("Product Viewed", product_id="p"),
+    )  # fmt: skip
+    found = vector(shopper.customer, NOW + later)
+    for name, input_ in zip(INPUTS, found, strict=True):
+        value, is_time = shopper.at(name, NOW + later), FEATURES[name].unit in {"days", "hours"}
+        wanted = 1 / (1 + value) if is_time else math.log1p(value)
+        assert input_ == (0 if math.isnan(value) else wanted), name
+
+
 def test_it_learns_and_says_how_well_before_seeing_the_answer():
     found = taught().metrics()
     assert found["auc"] > 0.8
