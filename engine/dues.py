@@ -12,10 +12,10 @@ from engine.dates import moment_of
 from engine.fields import names_of
 from engine.subjects import subject_at
 from engine.turn import Turn
+from features.fold import DAY_MS
 from rules.model import DueTrigger, Rule
 
 DUES_MAX: Final = 20  # dates a rule waits for with one customer, the soonest ones
-DAY_MS: Final = 86_400_000
 
 
 def redate(turn: Turn, rule: Rule, at: int) -> None:

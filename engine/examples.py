@@ -9,9 +9,10 @@ import struct
 
 from engine import returns
 from engine.effects import LATE_EVENT_MS, Effects, Moment
-from engine.journal import DAY_MS, Example, memory, write
+from engine.journal import Example, memory, write
 from features.customer import Customer
 from features.events import Event
+from features.fold import DAY_MS
 from features.models.purchase import INPUTS, MODEL, vector
 
 HORIZON_MS = DAY_MS

@@ -12,9 +12,8 @@ from engine.fields import THINGS
 from features.catalog import FACETS
 from features.customer import Customer, Registry
 from features.facet import unfolded
-from features.fold import ID_BYTES, remembers
+from features.fold import DAY_MS, ID_BYTES, remembers
 
-DAY_MS = 86_400_000
 GENERATION_IDS = 512
 ALIASES_MAX = 200
 OPEN_MAX = 40

@@ -15,12 +15,13 @@ from zoneinfo import ZoneInfo
 
 from engine.crossings import cross, stands_beyond
 from engine.effects import Effects, Moment
-from engine.journal import DAY_MS, Journey, memory
+from engine.journal import Journey, memory
 from engine.scores import scores_read
 from engine.triggers import pull
 from engine.turn import Turn
 from features.customer import Customer
 from features.events import Event
+from features.fold import DAY_MS
 from rules.book import Ears
 from rules.model import CrossesTrigger, Rule, Segment, SegmentTrigger
 

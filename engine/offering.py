@@ -11,11 +11,11 @@ from engine.budgets import cost
 from engine.case import Case
 from engine.effects import Row
 from engine.rewards import watch
+from features.fold import DAY_MS
 from features.models import bandit as model
 from rules.model import Budget
 from rules.values import Rate
 
-DAY_MS: Final = 86_400_000
 DAYS: Final = {"day": 1, "week": 7, "month": 30, "year": 365}
 
 

@@ -10,8 +10,8 @@ for a rule that has one for the customer in any of its acts, whether or not this
 from typing import Final
 
 from engine.case import Case
-from engine.journal import DAY_MS
 from engine.rewards import watch
+from features.fold import DAY_MS
 from features.models.uplift import COUPON, VISIT, vector
 from rules.model import PAID, Act, Coupon, Rule
 

@@ -8,10 +8,11 @@ from typing import Any, Final
 
 from engine.effects import Effects, Moment
 from engine.ids import share
-from engine.journal import DAY_MS, memory, write
+from engine.journal import memory, write
 from engine.scores import scores_of
 from features import catalog
 from features.customer import Customer
+from features.fold import DAY_MS
 from features.vocabulary import PAID
 
 TELLING: Final = frozenset(

@@ -12,9 +12,9 @@ learned first. What comes late, after its deadline, is not in a label. Who has n
 from typing import Any, Final
 
 from engine.effects import Effects, Moment
-from engine.journal import DAY_MS, Look, Returning, memory, write
+from engine.journal import Look, Returning, memory, write
 from features.customer import Customer
-from features.fold import HOUR_MS, major
+from features.fold import DAY_MS, HOUR_MS, major
 from features.models.returning import (
     CHURN,
     MONTH_DAYS,

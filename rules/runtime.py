@@ -8,8 +8,9 @@ import math
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from features.fold import DAY_MS
+
 NAN: Final = math.nan
-DAY_MS: Final = 86_400_000
 _FAR_MS: Final = 10**14
 
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from engine.journal import DAY_MS
+from features.fold import DAY_MS
 from features.models.learners import LEARNERS
 from features.models.progress import area_under_curve, calibration_error
 from features.models.returning import CHURN, MONTH_DAYS, PURCHASE, QUARTER_DAYS, VALUE

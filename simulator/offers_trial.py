@@ -18,8 +18,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from features.fold import DAY_MS
 from features.models.bandit import Scorer, vector
-from features.models.bandit_learner import DAY_MS, Learner
+from features.models.bandit_learner import Learner
 from simulator.catalogue import BRANDS, CATEGORIES
 from simulator.people import Kind, Person, born
 

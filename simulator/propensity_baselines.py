@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.journal import DAY_MS
+from features.fold import DAY_MS
 from simulator.propensity_history import Buyer, Replayed
 
 Label = Callable[[Buyer, int], int]

@@ -14,11 +14,11 @@ from typing import Any, Final, NamedTuple
 
 from engine.decide import decide, wake_up
 from engine.effects import Effects, Moment, Settings
-from engine.journal import DAY_MS, REGISTRY, memory
+from engine.journal import REGISTRY, memory
 from features.customer import Customer
 from features.events import Event
 from features.events import decode as decode_event
-from features.fold import major
+from features.fold import DAY_MS, major
 from features.models.returning import CHURN, PURCHASE, VALUE, horizon_days, vector
 from features.order_lines import paid_amount, refund_amount
 from features.vocabulary import PAID

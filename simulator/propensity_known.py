@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from engine.journal import DAY_MS
 from features.events import Event, parse
+from features.fold import DAY_MS
 from features.models.learners import LEARNERS
 from features.models.progress import area_under_curve, calibration_error
 from features.models.returning import MONTH_DAYS, PURCHASE

@@ -27,12 +27,12 @@ import redis
 from api.access.passwords import hashed, right
 from api.access.roles import Role
 from engine.audit import record
+from features.fold import DAY_MS
 
 USERS: Final = "laike:access:users"
 TOKENS: Final = "laike:access:tokens"
 SESSION: Final = "laike:access:session:"
 SESSION_SECONDS: Final = 12 * 3600
-DAY_MS: Final = 86_400_000
 TOKEN_DAYS_MAX: Final = 366
 TOKEN_PREFIX: Final = "laike_"  # noqa: S105 - so that a leaked one is known for what it is
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")

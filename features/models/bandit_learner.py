@@ -20,6 +20,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from features.fold import DAY_MS
 from features.models.bandit import MODEL, odds
 
 PLACES_MAX: Final = 200
@@ -30,7 +31,6 @@ STIFF: Final = 50.0
 SHARPNESS: Final = 30.0
 OUTLIER: Final = 4.0
 PRICE_STEP: Final = 0.3  # in spreads, for a whole day's budget too much
-DAY_MS: Final = 86_400_000
 Vector = npt.NDArray[np.float64]
 
 
