@@ -55,7 +55,7 @@ def users_add(
 
 
 @users.command("list")
-def userslisted(data: DataOption = HERE, as_json: JsonOption = False) -> None:
+def users_list(data: DataOption = HERE, as_json: JsonOption = False) -> None:
     """List the users and their roles.
 
     Example: laike users list --json
@@ -116,7 +116,7 @@ def tokens_create(
 
 
 @tokens.command("list")
-def tokenslisted(data: DataOption = HERE, as_json: JsonOption = False) -> None:
+def tokens_list(data: DataOption = HERE, as_json: JsonOption = False) -> None:
     """List the tokens: whose, as what, until when; not the tokens themselves.
 
     Example: laike tokens list

@@ -95,7 +95,7 @@ def rules_approval(
 
 
 @audit.command("list")
-def auditlisted(
+def audit_list(
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 50,
     data: DataOption = HERE,
     as_json: JsonOption = False,

@@ -32,7 +32,7 @@ sources = typer.Typer(no_args_is_help=True, help="Who may send events, and their
 
 
 @sources.command("list")
-def sourceslisted(data: DataOption = HERE, as_json: JsonOption = False) -> None:
+def sources_list(data: DataOption = HERE, as_json: JsonOption = False) -> None:
     """List the sources: what each is, what it may assert, which old keys still work.
 
     Example: laike sources list
