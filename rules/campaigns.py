@@ -198,7 +198,11 @@ def campaign(reader: Reader, node: Node, shop: Shop, near_by: Surroundings) -> R
     own_risk = rule_risk(reader, node, found["risk"], scope) if "risk" in found else None
     edited = reader.choice(found["in_flight"], "way", IN_FLIGHT) if "in_flight" in found else ""
     gathers = digest(reader, found["digest"], when) if "digest" in found else None
-    spends = budget(reader, found["budget"], near_by.currency) if "budget" in found else None
+    spends = (
+        budget(reader, found["budget"], near_by.currency, near_by.exchange)
+        if "budget" in found
+        else None
+    )
     if when is None or not name:
         return None
     _check_request(reader, found, when, made)

@@ -3,6 +3,7 @@
 Must live here: once_per, stop_on, limit, budget, quiet hours, digest. Must not: triggers, steps.
 """
 
+from collections.abc import Mapping
 from typing import Final, Literal
 
 from rules.document import Fields, Node, Text
@@ -156,7 +157,7 @@ def quiet(reader: Reader, node: Node) -> Quiet | None:
     return Quiet(begins, ends, then)
 
 
-def budget(reader: Reader, node: Node, currency: str) -> Budget:
+def budget(reader: Reader, node: Node, currency: str, exchange: Mapping[str, float]) -> Budget:
     """`budget: {coupons: N per P, money: N per P}`."""
     found = reader.fields(node, BUDGET)
     if not found:
@@ -165,7 +166,7 @@ def budget(reader: Reader, node: Node, currency: str) -> Budget:
         )
     return Budget(
         reader.parse(found["coupons"], rate, None) if "coupons" in found else None,
-        reader.parse(found["money"], lambda text: money_rate(text, currency), None)
+        reader.parse(found["money"], lambda text: money_rate(text, currency, exchange), None)
         if "money" in found
         else None,
     )

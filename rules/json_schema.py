@@ -43,7 +43,7 @@ ATOMS: Final[dict[str, Json]] = {
     "number": {"anyOf": [{"type": "number"}, _text(r"^-?\d+(\.\d+)?$", "0.8")]},
     "duration": _text(r"^\d+[smhdw]$", "48h"),
     "offset": _text(r"^[+-]?\d+[smhdw]$", "-3d"),
-    "time": _text(r"^([01]\d|2[0-3]):[0-5]\d$", "10:00"),
+    "time": _text(r"^([01]?\d|2[0-3]):[0-5]\d$", "10:00"),
     "date": _text(r"^\d{4}-\d{2}-\d{2}$", "2026-11-11"),
     "moment": _text(r"^\d{4}-\d{2}-\d{2}", "2026-11-11 20:00"),
     "money": {

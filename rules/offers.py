@@ -103,7 +103,7 @@ def offer(
             reader.parse(item, rate, Rate(1, 0, "ever"))
             for item in (reader.items(found["limit"]) if "limit" in found else ())
         ),
-        budget=budget(reader, found["budget"], currency) if "budget" in found else None,
+        budget=budget(reader, found["budget"], currency, exchange) if "budget" in found else None,
     )
 
 

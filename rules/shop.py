@@ -129,6 +129,7 @@ def shop(reader: Reader, node: Node) -> Shop:
     currency = default.currency
     if "currency" in found:
         currency = reader.parse(found["currency"], _currency, currency)
+    exchange = _exchange(reader, found["exchange"]) if "exchange" in found else {}
     return Shop(
         timezone=zone,
         currency=currency,
@@ -138,7 +139,7 @@ def shop(reader: Reader, node: Node) -> Shop:
         consent=consent,
         quiet=quiet(reader, found["quiet_hours"]) if "quiet_hours" in found else None,
         caps=_caps(reader, found["caps"]) if "caps" in found else (),
-        budget=budget(reader, found["budget"], currency) if "budget" in found else None,
+        budget=budget(reader, found["budget"], currency, exchange) if "budget" in found else None,
         pauses=_pauses(reader, node, found["pauses"], zone) if "pauses" in found else (),
         risk=shop_risk(reader, found["risk"], language_scope(catalog_scope(zone), reader.unbuilt))
         if "risk" in found
@@ -148,7 +149,7 @@ def shop(reader: Reader, node: Node) -> Shop:
             for item in (reader.items(found["closing_days"]) if "closing_days" in found else ())
         ),
         approval=approval,
-        exchange=_exchange(reader, found["exchange"]) if "exchange" in found else {},
+        exchange=exchange,
         name=reader.text(found["name"], "name") if "name" in found else default.name,
     )
 

@@ -30,7 +30,7 @@ _DURATION = re.compile(r"(\d{1,9})(s|m|h|d|w)", re.ASCII)
 _LOOSE_DURATION = re.compile(r"(\d+)\s*([A-Za-z]+)", re.ASCII)
 _NUMBER = re.compile(r"\d{1,12}(\.\d{1,6})?", re.ASCII)
 _MONEY = re.compile(r"(\d{1,12}(?:\.\d{1,2})?)(?: ([A-Z]{3}))?", re.ASCII)
-_CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
+_CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)", re.ASCII)
 _RATE = re.compile(r"(\d{1,6}) per (\S+)", re.ASCII)
 _MOMENT = re.compile(
     r"(\d{4}-\d{2}-\d{2})(?:[ T](\d{2}:\d{2}(?::\d{2})?))?\s?([+-]\d{2}:\d{2}|Z)?", re.ASCII
@@ -284,7 +284,7 @@ def rate(text: str) -> Rate:
         raise BadText(f"`{text}` is not a rate like {allowed}") from None
 
 
-def money_rate(text: str, currency: str) -> Rate:
+def money_rate(text: str, currency: str, exchange: Mapping[str, float] = {}) -> Rate:
     """How much money a period: the count is in minor units (fen).
 
     >>> money_rate("20000 per day", "CNY")
@@ -293,7 +293,7 @@ def money_rate(text: str, currency: str) -> Rate:
     amount, per, period = text.partition(" per ")
     if not per:
         raise BadText(_with(f"`{text}` is not an amount like 20000 per day", full_width(text)))
-    fen = round(money(amount, currency) * 100)
+    fen = round(money(amount, currency, exchange) * 100)
     if not fen:
         raise BadText(f"`{text}`: more than 0; to stop a rule set its status to paused")
     known = rate(f"1 per {period}")

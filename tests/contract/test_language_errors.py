@@ -52,7 +52,7 @@ ALL = frozenset[str]()
         ({"do": "do:\n  - webhook: {name: https://x.y/z}"}, "by its configured name"),
         ({"do": "do:\n  - coupon: {offer: A, off: 5, valid: {until: soon}}"}, "is not a name here"),
         ({"do": "do:\n  - notify: {via: push, template: t, to: frend}"}, "did you mean `friend`?"),
-        ({"do": "do:\n  - coupon: {offer: A, off: 30 USD, valid: 1d}"}, "not what a coupon takes"),
+        ({"do": "do:\n  - coupon: {offer: A, off: 30 USD, valid: 1d}"}, "gives no `exchange` for USD"),
     ],
     ids=str,
 )  # fmt: skip

@@ -176,7 +176,7 @@ def test_triggers_say_what_is_wrong(when: str, told: str):
         ("- coupon: {offer: A, valid: 1d}", "coupon needs `off`"),
         ("- coupon: {offer: A, off: 5}", "coupon needs `valid`"),
         ("- coupon: {offer: A, off: 110%, valid: 1d}", "more than 100%"),
-        ("- coupon: {offer: A, off: 30 USD, valid: 1d}", "not what a coupon takes off"),
+        ("- coupon: {offer: A, off: 30 USD, valid: 1d}", "gives no `exchange` for USD"),
         ("- coupon: {offer: A, off: 5, over: 9 USD, valid: 1d}", "currency is CNY"),
         ("- coupon: {offer: A, off: {by: cart.id, a: 5, else: 5%}, valid: 1d}", "mixes money"),
         ("- coupon: {offer: A, off: {by: cart.id, a: 5}, valid: 1d}", "needs `else`"),
