@@ -305,7 +305,9 @@ def rules_check(folder: RulesFolder = RULES, as_json: JsonOption = False) -> Non
 
 @rules_app.command("test")
 def rules_test(
-    rule: Annotated[list[str] | None, typer.Argument(help="Rules by name; all if none.")] = None,
+    rule: Annotated[
+        list[str] | None, typer.Argument(help="Rules by name, or a file or folder.")
+    ] = None,
     rules: RulesOption = RULES,
     as_json: JsonOption = False,
 ) -> None:
