@@ -29,6 +29,9 @@ MONTHS: Final = range(2, 12)
 FIRST_TOLD: Final = {MONTH_DAYS: 7, QUARTER_DAYS: 6}  # months that are told of
 MAIN: Final = {MONTH_DAYS: 11, QUARTER_DAYS: 9}
 OURS: Final = "ours, streaming"
+_NO_BASELINE: Final = frozenset(
+    ("day", "customers", "base_rate", OURS, "calibration_error", "examples")
+)
 
 
 class Told(NamedTuple):
@@ -88,24 +91,12 @@ def _purchase(path: Path, days: int, model: str) -> Section | None:
     for month in range(FIRST_TOLD[days], MAIN[days] + 1):
         cut = _cut(month)
         labels = [label(buyer, cut) for buyer in past.buyers[cut]]
-        ours = [told[cut].scorer.score(buyer.inputs) for buyer in past.buyers[cut]]
-        found = {OURS: ours, **chances(past, cut, days, label)}
-        areas = {name: _area(labels, given) for name, given in found.items()}
-        rows.append({
-            "day": f"2011-{month:02d}-01", "customers": len(labels),
-            "base_rate": round(sum(labels) / len(labels), 3), **areas,
-            "calibration_error": round(calibration_error(list(zip(labels, ours, strict=True))), 3),
-            "examples": told[cut].examples,
-        })  # fmt: skip
-    main = rows[-1]
-    baselines = {
-        name: main[name]
-        for name in main
-        if name not in {"day", "customers", "base_rate", OURS, "calibration_error", "examples"}
-    }
-    return Section(
-        title=f"Next {days}-day purchase, Online Retail: area under the curve",
-        protocol=(
+        rows.append(
+            _row(month, labels, past.buyers[cut], told[cut], chances(past, cut, days, label))
+        )
+    return _section(
+        f"Next {days}-day purchase",
+        (
             "Customers with an order before the day; the label is any order in the "
             f"{days} days from it. Ours learned by streaming up to that day, each example once, "
             "none before its deadline. The batch baselines are fitted on the firsts of the months "
@@ -113,13 +104,43 @@ def _purchase(path: Path, days: int, model: str) -> Section | None:
             "RFM: days since last and first order, orders, money. Inputs and the learner's memory "
             "were chosen looking at all the days shown."
         ),
+        rows,
+        told[_cut(MAIN[days])],
+    )
+
+
+def _row(
+    month: int,
+    labels: Sequence[int],
+    buyers: Sequence[Buyer],
+    learned: Told,
+    others: Mapping[str, Sequence[float]],
+) -> dict[str, Any]:
+    """A cut day: areas under the curve of ours and of others."""
+    ours = [learned.scorer.score(buyer.inputs) for buyer in buyers]
+    areas = {name: _area(labels, given) for name, given in {OURS: ours, **others}.items()}
+    return {
+        "day": f"2011-{month:02d}-01", "customers": len(labels),
+        "base_rate": round(sum(labels) / len(labels), 3), **areas,
+        "calibration_error": round(calibration_error(list(zip(labels, ours, strict=True))), 3),
+        "examples": learned.examples,
+    }  # fmt: skip
+
+
+def _section(name: str, protocol: str, rows: list[dict[str, Any]], learned: Told) -> Section:
+    """What the last of the days says, beside the others."""
+    main = rows[-1]
+    baselines = {name: value for name, value in main.items() if name not in _NO_BASELINE}
+    return Section(
+        title=f"{name}, Online Retail: area under the curve",
+        protocol=protocol,
         rows=rows,
         figures={
             "day": main["day"], "base_rate": main["base_rate"], "auc": main[OURS],
             "baselines": baselines, "calibration_error": main["calibration_error"],
-            "progressive": dict(told[_cut(MAIN[days])].metrics),
+            "progressive": dict(learned.metrics),
         },
-        charts=[_chart(f"Next {days}-day purchase", rows, [OURS, *baselines])],
+        charts=[_chart(name, rows, [OURS, *baselines])],
     )  # fmt: skip
 
 
@@ -136,32 +157,20 @@ def churn(path: Path) -> Section | None:
         labels = [
             int(not one.bought.orders_in(cut, cut + one.horizon_days * DAY_MS)) for one in buyers
         ]
-        ours = [told[cut].scorer.score(one.inputs) for one in buyers]
-        pairs = list(zip(labels, ours, strict=True))
-        rows.append({
-            "day": f"2011-{month:02d}-01", "customers": len(labels),
-            "base_rate": round(sum(labels) / len(labels), 3), OURS: _area(labels, ours),
-            "days since last": _area(labels, [one.plain[0] for one in buyers]),
-            "few orders": _area(labels, [-one.plain[2] for one in buyers]),
-            "calibration_error": round(calibration_error(pairs), 3),
-            "examples": told[cut].examples,
-        })  # fmt: skip
-    main = rows[-1]
-    baselines = {name: main[name] for name in ("days since last", "few orders")}
-    return Section(
-        title="Churn, Online Retail: area under the curve",
-        protocol=(
+        others = {
+            "days since last": [one.plain[0] for one in buyers],
+            "few orders": [-one.plain[2] for one in buyers],
+        }
+        rows.append(_row(month, labels, buyers, told[cut], others))
+    return _section(
+        "Churn",
+        (
             "As for the next 90-day purchase. Gone is who orders nothing within twice his usual "
             "gap between order days, at least 30 and at most 90 days."
         ),
-        rows=rows,
-        figures={
-            "day": main["day"], "base_rate": main["base_rate"], "auc": main[OURS],
-            "baselines": baselines, "calibration_error": main["calibration_error"],
-            "progressive": dict(told[_cut(MAIN[QUARTER_DAYS])].metrics),
-        },
-        charts=[_chart("Churn", rows, [OURS, *baselines])],
-    )  # fmt: skip
+        rows,
+        told[_cut(MAIN[QUARTER_DAYS])],
+    )
 
 
 def value(path: Path) -> Section | None:
