@@ -63,7 +63,7 @@ def unpin(name: Model, data: DataOption = HERE, as_json: JsonOption = False) -> 
 def report(
     file: Annotated[
         Path | None,
-        typer.Option(help="A file or a folder of data to learn from, not the engine's models."),
+        typer.Option(help="Public data by its own name, or a folder of it (simulator/README.md)."),
     ] = None,
     only: Annotated[list[str] | None, typer.Option(help="These reports alone, by name.")] = None,
     out: Annotated[
