@@ -13,6 +13,7 @@ from features.events import BadEvent
 from rules.load import book_from_sources, load_text
 from simulator.rule_tests import run_examples
 from tests.memory_engine import DAY, HOUR, MINUTE, START, MemoryEngine
+from tests.random_steps import carry, decide, link, look
 
 SECRET = b"secret-of-the-tests"
 OFFER = "offer: VIP\noff: 30\nvalid: 30d\ncodes: {pool: vip}\n"
@@ -190,17 +191,13 @@ def test_no_code_is_ever_given_twice_and_none_is_lost(shards, record, budget, st
     assert sorted(decided) == sorted(sent)  # nobody waits for ever, nobody is decided twice
 
 
-async def _play(  # noqa: C901 - a branch a kind of step
-    world: MemoryEngine, steps
-) -> tuple[list[str], set[str]]:
+async def _play(world: MemoryEngine, steps) -> tuple[list[str], set[str]]:
     at, sent, brought = 0, [], set()
     await world.open()
     for what, number, gap in steps:
         at += gap
         if what == "view":
-            sent.append(f"m{world.count + 1}")
-            who = {"anonymousId": f"a{number}"} if number % 2 else {"userId": f"u{number}"}
-            world.send(at, product_id="p", **who)
+            sent.append(look(world, at, number))
         elif what == "import":
             codes = [f"CODE{n}" for n in range(number * 2, number * 2 + 4)]  # they overlap
             stock(world, at, *codes)
@@ -208,18 +205,11 @@ async def _play(  # noqa: C901 - a branch a kind of step
         elif what == "tick":
             world.tick(at)
         elif what == "decide":
-            for worker in world.workers:
-                batch = world.logs[worker.number][worker.next_offset :][: number + 1]
-                if batch:
-                    await worker.process(batch)
+            await decide(world, number + 1)
         elif what == "letters":
-            before = list(world.carried)
-            world.carry()
-            if number > 4:  # the carrier died before it noted how far it came
-                world.carried = before
+            carry(world, again=number > 4)
         else:
-            who = {"userId": f"u{number - number % 2}", "anonymousId": f"a{number | 1}"}
-            world.send(at, type="identify", **who)
+            link(world, at, number)
     await world.run()
     for hours in (25, 26, 27):
         world.tick(at + hours * HOUR)

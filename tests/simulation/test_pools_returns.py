@@ -15,6 +15,7 @@ from sinks.outbox import Entry, EntryId
 from sinks.receipts import given_up, record
 from sinks.rows import issued_rows
 from tests.memory_engine import DAY, HOUR, MINUTE, START, MemoryEngine
+from tests.random_steps import carry, decide
 
 SECRET = b"secret-of-the-tests"
 POOL = "b:pool/vip"
@@ -238,15 +239,9 @@ async def _play(world: MemoryEngine, steps) -> tuple[set[str], set[str]]:  # noq
         elif what == "tick":
             world.tick(at)
         elif what == "decide":
-            for worker in world.workers:
-                batch = world.logs[worker.number][worker.next_offset :][: number + 1]
-                if batch:
-                    await worker.process(batch)
+            await decide(world, number + 1)
         elif what == "letters":
-            before = list(world.carried)
-            world.carry()
-            if number > 3:  # the carrier died before it noted how far it came
-                world.carried = before
+            carry(world, again=number > 3)
         elif what == "run":
             await world.run()
         elif what == "erase":
