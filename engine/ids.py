@@ -17,8 +17,10 @@ _CODE: Final = re.compile(f"({_GROUP}{{6}})-({_GROUP}{{6}})-({_GROUP}{{2}})")
 
 def _digest(size: int, *parts: str | bytes) -> bytes:
     """A hash of the parts, each with its length before it, so that no two lists look alike."""
-    raw = [part.encode() if isinstance(part, str) else part for part in parts]
-    told = b"".join([piece for one in raw for piece in (len(one).to_bytes(4, "big"), one)])
+    told = b""
+    for part in parts:
+        raw = part.encode() if isinstance(part, str) else part
+        told += len(raw).to_bytes(4, "big") + raw
     return blake2b(told, digest_size=size).digest()
 
 

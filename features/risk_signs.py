@@ -77,8 +77,8 @@ def strengths(facts: Facts) -> dict[str, float]:
 def abuse(facts: Facts) -> float:
     """All signs together, 0 to 1."""
     innocent = 1.0
-    for strength in strengths(facts).values():
-        innocent *= 1.0 - strength
+    for sign in SIGNS.values():
+        innocent *= 1.0 - sign.weight * sign.clear(facts)
     return 1.0 - innocent
 
 

@@ -72,8 +72,10 @@ def _new(buckets: dict[int, Counts], number: int, span: int) -> Counts:
 
 
 def _trim(buckets: dict[int, Counts], span: int) -> None:
-    oldest = max(buckets, default=0) - span
-    while buckets and (first := min(buckets)) < oldest:
+    if not buckets:
+        return
+    oldest = max(buckets) - span
+    while (first := min(buckets)) < oldest:
         del buckets[first]
 
 
