@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +25,7 @@ BACKOFF_S = (0.5, 1, 2, 4, 8)  # the waits before a start again; after the last,
 HOLD_S = 1
 CALM_S = 60  # ends longer ago than this are forgotten
 POLL_S = 0.05
+HURRY_S = 0.2  # how soon a wait for its end sees that it is to end at once
 ROOT = Path(__file__).resolve().parent.parent  # where our packages are
 LOG_BYTES_MAX = 16 << 20
 LOGS_KEPT = 3
@@ -106,19 +108,23 @@ class Child:
         self.start_again_at = now + wait
         return f"{self.part.name} ended ({self._code()}), again in {wait:g} s; see {self.log}"
 
-    def stop(self, timeout: float) -> bool:
-        """SIGTERM, and SIGKILL when that was not enough; whether it ended by itself."""
+    def stop(self, timeout: float, latest: Callable[[], float] = lambda: inf) -> bool:
+        """SIGTERM, and SIGKILL when that was not enough; whether it ended by itself.
+
+        `latest` is a monotonic time by which it must be over; it may come nearer meanwhile.
+        """
         self.start_again_at = None
         if not self.running:
             return True
         self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            return False
-        return True
+        deadline = time.monotonic() + timeout
+        while (left := min(deadline, latest()) - time.monotonic()) > 0:
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(min(left, HURRY_S))
+                return True
+        self.process.kill()
+        self.process.wait()
+        return False
 
     def tail(self) -> str:
         """The last lines it wrote, as the end of a message."""

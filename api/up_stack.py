@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -69,6 +70,7 @@ class Stack:
         self.told = told
         self.children: dict[str, Child] = {}
         self.hurry = False  # a second Ctrl-C: end at once
+        self._latest = inf  # by then, when in a hurry
         self.leaving = False  # a first one, or SIGTERM
         self.ports: dict[str, int] = {}
         self.keys: dict[str, str] = {}  # write keys by source name, where they are known
@@ -89,7 +91,8 @@ class Stack:
         self.stop(QUICK_S)
 
     def _on_signal(self, *_: object) -> None:
-        self.hurry = self.leaving
+        if self.leaving and not self.hurry:
+            self.hurry, self._latest = True, time.monotonic() + QUICK_S
         self.leaving = True
 
     def start(self) -> None:
@@ -257,7 +260,7 @@ class Stack:
     def quiet(self, name: str, seconds: float) -> None:
         """End one part for good within `seconds`, as the traffic is before a drain."""
         if child := self.children.pop(name, None):
-            child.stop(QUICK_S if self.hurry else seconds)
+            child.stop(seconds, lambda: self._latest)
 
     def stop(self, seconds: float = DRAIN_S) -> list[str]:
         """End the parts in reverse, all within `seconds`; the names of those it had to kill."""
@@ -266,8 +269,8 @@ class Stack:
         while self.children:
             name, child = self.children.popitem()
             kept = len(self.children)  # a second for each that has its turn later
-            left = QUICK_S if self.hurry else max(0.5, deadline - time.monotonic() - kept)
-            if not child.stop(min(left, child.part.stop_s)):
+            left = max(0.5, deadline - time.monotonic() - kept)
+            if not child.stop(min(left, child.part.stop_s), lambda: self._latest):
                 killed.append(name)
         if hasattr(self, "_lock"):
             self._lock.release()

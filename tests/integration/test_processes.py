@@ -1,9 +1,11 @@
 """Children of ours: ready, started again, ended in order, and gone when we are."""
 
+import math
 import os
 import signal
 import subprocess
 import sys
+from itertools import repeat
 
 import pytest
 
@@ -52,13 +54,15 @@ def test_it_is_started_again_with_longer_waits_and_then_given_up(tmp_path):
     assert waits == [0.5, 1, 2, 4, 8]
 
 
-def test_sigterm_first_and_sigkill_when_that_is_ignored(tmp_path):
+@pytest.mark.parametrize("timeout", [0.2, 600], ids=["in vain", "in a hurry"])
+def test_sigterm_first_and_sigkill_when_that_is_ignored(tmp_path, timeout):
     deaf = part(
         "import signal, time; signal.signal(15, signal.SIG_IGN); print('on', flush=True); time.sleep(600)"
     )
     child = Child(deaf, tmp_path / "l.log")
     wait_for(lambda: "on" in child.tail(), pause=0.01)
-    assert not child.stop(0.2)
+    looks = repeat(math.inf, 99) if timeout < 1 else iter([math.inf, 0.0])
+    assert not child.stop(timeout, lambda: next(looks))
     assert child.process.returncode == -signal.SIGKILL
 
 
