@@ -124,6 +124,8 @@ def _past(settings: Settings, name: str, ids: list[str]) -> list[dict[str, Any]]
 
 def _lines(turn: Turn, found: Why, at: int, past: list[dict[str, Any]]) -> list[str]:
     told = [f"{found.rule} and {turn.customer.cid}, as of {clock(turn, at)}"]
+    if not turn.customer.names():
+        told.append("  nothing is known of this id: no event of it was applied")
     told += [f"  {fact}" for fact in found.facts]
     told += [f"  {_mark(one.answer == 'yes')} {one}" for one in found.condition]
     if passed := [gate.name for gate in found.gates if not gate.reason]:

@@ -133,6 +133,9 @@ def test_why_and_explain_speak_of_a_customer_and_a_decision(shop):
     assert why.returncode == 0, why.stderr
     assert "once_per: it began already" in why.stdout
     assert re.search(r"`orders.count < \d`: yes, orders.count is 0", why.stdout)
+    assert "nothing is known" not in why.stdout
+    stranger = laike("rules", "why", "hello", "nobody-of-this-name", "--data", data)
+    assert (stranger.returncode, "nothing is known of this id" in stranger.stdout) == (0, True)
     as_json = last_json(laike("rules", "why", "hello", "anna", "--data", data, "--json"))
     assert [one["result"] for one in as_json["decisions"]] == ["act"]
     nobody = laike("rules", "why", "helo", "anna", "--data", data)
