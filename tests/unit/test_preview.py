@@ -21,7 +21,7 @@ MARKETING = {
     name
     for rule in BOOK.rules.values()
     if rule.purpose == "marketing"
-    for _, action, _ in told(rule)
+    for action, _ in told(rule)
     for name in templates_named(action)
 }
 MADE = {"items", "language", "event", "shop.name"}  # what the engine or the shop gives

@@ -69,8 +69,10 @@ def test_a_whole_rule_is_not_talked_about():
         ),
         (
             "when: {event: Product Added}\nif: cart.value >= 200\nonce_per: cart",
-            "when: {at: [2026-12-01 10:00], audience: everyone}\nonce_per: tick\n"
-            "active: {from: 2026-11-01, until: 2026-12-01 09:00}",
+            (
+                "when: {at: [2026-12-01 10:00], audience: everyone}\nonce_per: tick\n"
+                "active: {from: 2026-11-01, until: 2026-12-01 09:00}"
+            ),
             "none of its moments lies within `active`",
         ),
         (
@@ -80,8 +82,10 @@ def test_a_whole_rule_is_not_talked_about():
         ),
         (
             "do:\n",
-            "do:\n  - choose:\n      - if: cart.value > 3 and cart.value < 2\n"
-            "        do: [{tag: {add: a}}]\n      - do: []\n",
+            (
+                "do:\n  - choose:\n      - if: cart.value > 3 and cart.value < 2\n"
+                "        do: [{tag: {add: a}}]\n      - do: []\n"
+            ),
             "a branch of `choose` is never taken",
         ),
     ],
