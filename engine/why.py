@@ -33,8 +33,8 @@ from rules.model import (
 NAMES: Final = {
     "_status": "status", "_late": "late", "_condition": "if", "_risk": "risk",
     "_paused": "pauses", "_consent": "consent", "_reachable": "reachable", "_limit": "limit",
-    "limited": "offers' limits", "capped": "caps", "_holdout": "holdout", "_shadow": "shadow",
-    "quieted": "quiet hours",
+    "limited": "offers' limits", "capped": "caps", "_any_arm": "its offers' arms",
+    "_holdout": "holdout", "_shadow": "shadow", "quieted": "quiet hours",
 }  # fmt: skip
 SILENT: Final = frozenset(
     {"enter_limit", "_condition", "digested"}
