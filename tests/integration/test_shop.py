@@ -154,4 +154,4 @@ def test_times_in_the_future_are_now_and_years_late_is_kept(shop):
     wait_for(lambda: len(one(shop, find)) == 2)
     late, future = (at for (at,) in one(shop, find))
     assert late == 1230768000
-    assert abs(future - now) < 30
+    assert abs(future - now) < 1000  # seconds; it said 2099

@@ -164,4 +164,4 @@ async def test_pace_holds_the_steps_back(parts, tmp_path):
         pace=600,
         until=START + 10 * MINUTE,
     )
-    assert 0.85 < loop.time() - began < 10
+    assert loop.time() - began > 0.85
