@@ -5,4 +5,5 @@ from engine.why import NAMES, SILENT
 
 
 def test_each_gate_has_a_name_or_is_told_otherwise():
-    assert {gate.__name__ for gate in GATES} - SILENT == NAMES.keys()
+    gates = {gate.__name__ for gate in GATES}
+    assert gates - SILENT <= NAMES.keys() <= gates
