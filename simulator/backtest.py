@@ -73,7 +73,7 @@ def run(
                 for book, tally, known in zip(books, tallies, poison, strict=True)
             ]
             try:
-                start, end = asyncio.run(_Drive(history, engines, span, shards, progress).run())
+                start, end = asyncio.run(Drive(history, engines, span, shards, progress).run())
                 return Done(tallies, start, end)
             except Poisoned:
                 continue
@@ -106,7 +106,7 @@ def tried(book: Book, names: Iterable[str]) -> Book:
     return Book.of(rules, book.shop, book.offers, book.sources, book.segments, book.templates)
 
 
-class _Drive:
+class Drive:
     """One reading of a history, by all engines."""
 
     def __init__(

@@ -3,9 +3,9 @@
     python -m simulator.benches.backtest EVENTS
 
 Must live here: the pairing, and the process that backtests. Both decide the made-up shop's events
-by the same rules, the benches' four, from records that are there already, an hour of them and then
-a tick, and are timed from inside from a tenth of the events on, in CPU, so that neither a start nor
-what else runs on the machine counts.
+by the same rules, the benches' four: the worker's log is there already, with the ticks of each hour
+and the letters of each, as a backtest has them. Both are timed from inside from a tenth of the
+events on, in CPU, so that neither a start nor what else runs on the machine counts.
 """
 
 import asyncio
@@ -13,14 +13,15 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from typing import Any, Final
 
 from rich.console import Console
 
-from engine.records import TICK, Append
+from engine.records import RULES, Append
+from rules.book import Book
 from rules.load import book_from_sources
-from simulator.backtest import SHARDS, backtest
+from simulator.backtest import SECRET, SHARDS, Drive, backtest
+from simulator.backtest_engine import Engine
 from simulator.backtest_history import Past
 from simulator.benches.parts import (
     fill,
@@ -65,7 +66,7 @@ class Records:
 
 def measure(console: Console) -> dict[str, Any]:
     """CPU microseconds an event of both, and the median of the pairs' ratios."""
-    records = with_ticks(made_up(EVENTS))
+    records = whole_log(made_up(EVENTS))
     cost: dict[str, list[float]] = {"engine": [], "backtest": []}
     for number in range(ROUNDS):
         console.print(f"  round {number + 1} of {ROUNDS}")
@@ -92,14 +93,24 @@ def _engine(records: list[Append]) -> float:
         return last_line(process, 300)["cpu_us"] * len(records) / EVENTS
 
 
-def with_ticks(records: Sequence[Append]) -> list[Append]:
-    """The records in order of time, a tick to every shard at the end of each hour."""
-    found: list[Append] = []
-    for hour, some in groupby(_in_order(records), key=lambda one: one.hint // HOUR):
-        end = (hour + 1) * HOUR
-        value = b'{"at":%d}' % end
-        found += [*some, *(Append(shard, TICK, value, end) for shard in range(SHARDS))]
-    return found
+class _Heard(Engine):
+    """An engine that keeps what came to its logs; the rules are published to the worker's own."""
+
+    def __init__(self, book: Book) -> None:
+        super().__init__(book, SHARDS, SECRET, lambda _: None, [{} for _ in range(SHARDS)])
+        self.log: list[Append] = []
+
+    async def _decide(self, appends: Sequence[Append], now: int) -> None:
+        self.log += (one for one in appends if one.key != RULES)
+        await super()._decide(appends, now)
+
+
+def whole_log(records: Sequence[Append]) -> list[Append]:
+    """These records in order of time, with the ticks and letters that a backtest has of them."""
+    heard = _Heard(book_from_sources(four_rules()))
+    history = Records(_in_order(records))
+    asyncio.run(Drive(history, [heard], (None, None), SHARDS, None).run())
+    return heard.log
 
 
 def _in_order(records: Sequence[Append]) -> list[Append]:

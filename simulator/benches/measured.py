@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import faust
@@ -53,18 +52,19 @@ class Clock:
 
 
 def engine(settings: Settings, events: int) -> None:
-    """The worker, its shards counted."""
+    """The worker, its shards counted commit by commit: a batch at hand is thousands of records."""
     clock, make = Clock(events), pipeline_shards(settings)
 
     async def counted(number: int) -> Any:
-        shard = await make(number)
-        decide = shard.process
+        shard: Any = await make(number)
+        decide = shard._process_run  # noqa: SLF001 - what one commit holds
 
-        async def process(records: Sequence[Record]) -> None:
-            await decide(records)
-            clock.saw(len(records))
+        async def process_run(run: list[Record], cids: list[str]) -> int:
+            done: int = await decide(run, cids)
+            clock.saw(done)
+            return done
 
-        shard.process = process  # type: ignore[method-assign]
+        shard._process_run = process_run  # noqa: SLF001
         return shard
 
     sys.exit(work(settings, counted))
