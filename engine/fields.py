@@ -35,8 +35,11 @@ class Things(msgspec.Struct, array_like=True):
 def tell(customer: Customer, event: Event, told: tuple[Told, ...], zone: str) -> None:
     """Keep what the event tells of things; the latest word holds, of some fields the first."""
     kinds: dict[str, dict[str, Fields]] = customer.touch(THINGS).kinds
+    about: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
     for kind, field, source in told:
-        for name, line in _about(kind, event):
+        if kind not in about:
+            about[kind] = list(_about(kind, event))
+        for name, line in about[kind]:
             value = _value(event, line, source)
             if value is None:
                 continue
