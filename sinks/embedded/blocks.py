@@ -8,13 +8,13 @@ import struct
 
 import lz4.block
 import zstandard
+from clickhouse_cityhash.cityhash import CityHash128
 
-from sinks.embedded.city_hash import city_hash_128
 from sinks.embedded.content import BadContentError, Source
 
 _HEADER = struct.Struct("<BII")
+_HASH = struct.Struct("<QQ")
 _LZ4, _ZSTD, _NONE = 0x82, 0x90, 0x02
-_HASH_BYTES = 16
 _MAX = 1 << 27
 _PIECE = 1 << 20
 
@@ -46,14 +46,14 @@ class Unframes:
     def read(self, size: int) -> bytes:
         """At most `size` plain bytes; none at the end. Raises BadBlockError."""
         while not self._plain:
-            head = self._whole(_HASH_BYTES + _HEADER.size, may_end=True)
+            head = self._whole(_HASH.size + _HEADER.size, may_end=True)
             if not head:
                 return b""
-            method, frame_size, plain_size = _HEADER.unpack_from(head, _HASH_BYTES)
+            method, frame_size, plain_size = _HEADER.unpack_from(head, _HASH.size)
             if not _HEADER.size <= frame_size <= _MAX or plain_size > _MAX:
                 raise BadBlockError("not a compressed block: its sizes are impossible")
             data = self._whole(frame_size - _HEADER.size)
-            if city_hash_128(head[_HASH_BYTES:] + data) != head[:_HASH_BYTES]:
+            if _hash(head[_HASH.size :] + data) != head[: _HASH.size]:
                 raise BadBlockError("a compressed block does not have the checksum it names")
             self._plain = memoryview(_plain(method, data, plain_size))
         piece, self._plain = self._plain[:size], self._plain[size:]
@@ -71,10 +71,15 @@ class Unframes:
         return data
 
 
+def _hash(data: bytes) -> bytes:
+    """Its CityHash128 in the old version that ClickHouse keeps to, as the wire has it."""
+    return _HASH.pack(*divmod(CityHash128(data), 1 << 64))
+
+
 def _frame(piece: bytes) -> bytes:
     packed = bytes(lz4.block.compress(piece, store_size=False))
     body = _HEADER.pack(_LZ4, len(packed) + _HEADER.size, len(piece)) + packed
-    return city_hash_128(body) + body
+    return _hash(body) + body
 
 
 def _plain(method: int, data: bytes, size: int) -> bytes:
