@@ -43,6 +43,7 @@ def _row(customer: Customer, moment: Moment) -> dict[str, Any]:
         "cid": customer.cid, "version": now, "updated_at": now,
         "first_seen": seen.first or None, "last_seen": seen.last or None,
         "birthday_md": customer.state("contact").birthday_md,
+        "city": customer.state("city").name,
         "segments": [
             name if tier == name else f"{name}.{tier}"
             for name, tier in sorted(mine.journey.inside.items())

@@ -93,7 +93,7 @@ SAMPLES = {
                       "due_at": T0 + DAY, "version": 1},
                      {"ticket_id": "t1", "at": T0 + 60_000, "message_id": "m2", "fact": "replied", "cid": "u:1", "staff_id": "s1", "version": 2},
                      {"ticket_id": "t1", "at": T0 + 90_000, "message_id": "m3", "fact": "rated", "cid": "u:1", "score": 4.5, "version": 3}],
-    "customers": [{"cid": "u:1", "version": 7, "updated_at": T0, "first_seen": T0, "last_seen": None, "birthday_md": 504, "tier": "gold",
+    "customers": [{"cid": "u:1", "version": 7, "updated_at": T0, "first_seen": T0, "last_seen": None, "birthday_md": 504, "city": "杭州", "tier": "gold",
                    "segments": ["vip", "rfm.champions"], "consent": {"marketing": ["push", "sms"], "service": []},
                    "scores": {"purchase": 0.25}, "points": 60}, {"cid": "a:x", "version": 3, "updated_at": T0}],
     "review_facts": [{"review_id": "r1", "event": "Product Reviewed", "at": T0, "cid": "a:x", "merchant_id": "m1", "rating": 1,
@@ -241,10 +241,11 @@ def test_values_arrive_as_they_are_meant(migrated):
     assert found == [({"cart.value": "12.50"}, "treated")]
     insert(migrated, "customers", SAMPLES["customers"])
     found = migrated.query(
-        "SELECT segments, consent, scores, points, last_seen FROM customers WHERE cid = 'u:1'"
+        "SELECT city, segments, consent, scores, points, last_seen FROM customers"
+        " WHERE cid = 'u:1' AND NOT erased"
     ).result_rows
     consent = {"marketing": ["push", "sms"], "service": []}
-    assert found == [(["vip", "rfm.champions"], consent, {"purchase": 0.25}, 60, None)]
+    assert found == [("杭州", ["vip", "rfm.champions"], consent, {"purchase": 0.25}, 60, None)]
     insert(migrated, "ticket_facts", SAMPLES["ticket_facts"])
     scores = "SELECT groupArray(score), count() FROM ticket_facts"  # null is no score
     assert migrated.query(scores).result_rows == [([4.5], 3)]

@@ -317,13 +317,14 @@ async def test_a_coupon_until_a_date_is_none_once_that_is_past():
 async def test_a_customer_is_a_row_once_a_day_and_who_browses_is_none():
     world = engine(rule("points: {add: 9, reason: r}"))
     world.send(0, userId="v", product_id="p")
-    world.send(0, type="identify", userId="u", traits={"tier": "gold"})
+    world.send(0, type="identify", userId="u", traits={"tier": "gold", "city": "杭州"})
     add(world, HOUR)
     world.send(2 * HOUR, "Consent Updated", channels=["push"], userId="u")
     world.send(26 * HOUR, "Order Paid", order_id="o", total=5, userId="u")
     await world.run()
     first, second = ledger(world, "customers")
     assert (first["cid"], first["tier"], first["points"]) == ("u:u", "gold", 0)
+    assert first["city"] == second["city"] == "杭州"
     assert (second["points"], second["consent"]) == (9, {"marketing": ["push"]})
     assert second["version"] == second["updated_at"] == START + 26 * HOUR
 
