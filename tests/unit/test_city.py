@@ -3,7 +3,7 @@ from tests.made_events import DAY, NOW, Shopper
 
 
 def lives(city, at=NOW):
-    told = {"type": "identify", "userId": "1", "timestamp": at, "messageId": f"{city} {at}"}
+    told = {"type": "identify", "userId": "1", "timestamp": at, "messageId": str(at)}
     return parse({**told, "traits": {"city": city}}, source="test", received_at=at)
 
 
