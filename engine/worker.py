@@ -163,6 +163,7 @@ async def run(app: App) -> int:
 
 async def _before(app: App, stopping: "asyncio.Task[bool]") -> bool:
     """Wait for the world and compare the birth record; False when told to stop meanwhile."""
+    told = ""
     while not stopping.done():
         try:
             if app.lease:
@@ -175,7 +176,8 @@ async def _before(app: App, stopping: "asyncio.Task[bool]") -> bool:
                 clock=app.settings.clock,
             )
         except (LogAway, OSError, RedisError) as away:
-            log.warning("waiting for the log and the store: %s", away)
+            if told != (told := str(away)):
+                log.warning("waiting for the log and the store: %s", told)
             await asyncio.wait([stopping], timeout=LOOK_SECONDS)
         else:
             return True
