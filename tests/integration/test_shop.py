@@ -85,7 +85,11 @@ def test_every_call_of_the_node_sdk_is_one_row(shop):
 @pytest.mark.sdk
 @pytest.mark.skipif(bool(missing_browser()), reason=missing_browser() or "a browser is here")
 def test_every_call_of_analytics_js_in_a_browser_is_one_row(shop):
-    assert_in_clickhouse(shop, drive_browser(shop.url, shop.keys["web"], 20))
+    def arrived(count):
+        there = "SELECT count() FROM events FINAL WHERE cid LIKE '%:web-%'"
+        wait_for(lambda: one(shop, there)[0][0] >= count)
+
+    assert_in_clickhouse(shop, drive_browser(shop.url, shop.keys["web"], 20, arrived))
 
 
 def post(shop, path, body, key="server"):
