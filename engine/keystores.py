@@ -73,7 +73,10 @@ class SqliteKeys:
         return self._opened
 
     async def _do(self, work: Any, *given: Any) -> Any:
-        """Run in a thread, one at a time, as one transaction."""
+        """Run in a thread, one at a time, as one transaction; it may give back no cursor.
+
+        One that is let go of out here would reset a statement that another thread is in.
+        """
 
         def run() -> Any:
             try:
@@ -97,7 +100,7 @@ class SqliteKeys:
     async def add(self, keys: Mapping[str, bytes]) -> None:
         """See `KeyStore.add`."""
         told = "INSERT OR IGNORE INTO keys VALUES (?, ?)"
-        await self._do(lambda c: c.executemany(told, list(keys.items())))
+        await self._do(lambda c: c.executemany(told, list(keys.items())).rowcount)
 
     async def replace(self, name: str, before: bytes, after: bytes) -> bool:
         """See `KeyStore.replace`."""

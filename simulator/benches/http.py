@@ -99,7 +99,8 @@ async def _highest(engine: "Engine", console: Console, times: Times) -> float:
         good = good and not found["refused"] and found["events_per_second"] > 0.97 * rate
         console.print(
             f"  {rate:,.0f} a second for {seconds:g} s: {found['events_per_second']:,.0f} taken, "
-            f"lag {found['lag_ms']:,.0f} ms, answers p99 {found['answer_p99_ms']:,.0f} ms: "
+            f"{found['refused']} refused, lag {found['lag_ms']:,.0f} ms, "
+            f"answers p99 {found['answer_p99_ms']:,.0f} ms: "
             f"{'holds' if good else 'too much'}"
         )
         return good

@@ -43,6 +43,19 @@ async def test_a_key_is_made_once_and_found_by_every_process(open_keys):
     assert await one.known(["u:3"]) == {}
 
 
+async def test_a_crowd_at_once_is_served_as_one_would_be(make_store):
+    store = make_store()
+
+    async def visitor(number):
+        for turn in range(40):
+            mine = {f"{number} {turn} {key}": b"%d" % key for key in range(20)}
+            await store.add(mine)
+            assert await store.get(list(mine)) == mine
+
+    await asyncio.gather(*(visitor(number) for number in range(16)))
+    await store.close()
+
+
 async def test_the_same_value_is_the_same_token_and_only_its_key_opens_it(open_keys):
     keys = (await open_keys().of(["u:1", "u:2"])).values()
     mine, theirs = keys
