@@ -184,13 +184,7 @@ class Memory(msgspec.Struct, array_like=True):
 
     @property
     def alarm(self) -> int:
-        """When he is to be woken (ms), 0 for never: his timers, or his open example's deadline."""
-        timers, example = self.journey.alarm, self.example.deadline
-        return min(timers, example) if timers and example else timers or example
-
-    @property
-    def wakes(self) -> int:
-        """When the shard's sorted set is to name him (ms): his example alone may wait a day more.
+        """When he is to be woken (ms), 0 for never: his timers; his open example may wait a day.
 
         Most come again before that and close it then; what becomes of it is known all the same.
         """

@@ -280,7 +280,7 @@ class Shard:
                 continue
             mine = memory(customer)
             journey = mine.journey
-            if (wanted := mine.wakes) != journey.scheduled:
+            if (wanted := mine.alarm) != journey.scheduled:
                 alarms[cid] = journey.scheduled = wanted
             if cid in run.deferred:
                 alarms[cid] = journey.scheduled = run.deferred[cid]

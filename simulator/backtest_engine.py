@@ -158,7 +158,7 @@ class _Shard(Shard):
         """Have the customer at hand, on his alarm's time and in the index."""
         mine = memory(customer)
         journey = mine.journey
-        if (alarm := mine.wakes) != journey.scheduled:
+        if (alarm := mine.alarm) != journey.scheduled:
             journey.scheduled = self._alarms[cid] = alarm
             if alarm:
                 heappush(self._heap, (alarm, cid))

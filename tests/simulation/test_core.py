@@ -417,11 +417,14 @@ async def test_a_purchase_within_a_day_closes_the_example_with_one_and_its_absen
     assert labels == {"u:buyer": 1, "u:looker": 0}
 
 
-async def test_an_example_alone_wakes_nobody_for_a_day_yet_who_comes_closes_it():
-    world = engine(NUDGE)
+@pytest.mark.parametrize("batch", [1, 100])
+async def test_an_example_alone_wakes_nobody_for_a_day_yet_who_comes_closes_it(batch):
+    world = engine(NUDGE, batch=batch)
     for who in ("comes", "away"):
         world.send(0, product_id="p1", userId=who)
     world.tick(DAY + HOUR)
+    await world.run()
+    assert closed(world) == set()  # whoever happens to be at hand
     world.send(DAY + 2 * HOUR, product_id="p1", userId="comes")
     world.tick(DAY + 3 * HOUR)
     await world.run()
