@@ -420,6 +420,7 @@ async def test_a_purchase_within_a_day_closes_the_example_with_one_and_its_absen
 @pytest.mark.parametrize("batch", [1, 100])
 async def test_an_example_alone_wakes_nobody_for_a_day_yet_who_comes_closes_it(batch):
     world = engine(NUDGE, batch=batch)
+    world.tick(0)
     for who in ("comes", "away"):
         world.send(0, product_id="p1", userId=who)
     world.tick(DAY + HOUR)
