@@ -59,16 +59,13 @@ def count_once(mine: Customer, theirs: Customer, emit: Emit, at: int) -> None:
 
 def redeemed_by(customer: Customer, event: Event, rows: list[Row]) -> list[Event]:
     """The coupons that an order used, as the events that rules know a redemption by."""
-    known = customer.state("coupons").coupons
-    codes = {one.ledger_id: code for code, one in known.items() if one.ledger_id}
+    held = customer.state("coupons")
     return [
         Event(
             type="track", name="Coupon Redeemed", message_id=f"{event.message_id}:{number}",
             at=event.at, received_at=event.received_at, source=event.source,
             user_id=event.user_id, anonymous_id=event.anonymous_id,
-            properties={
-                "code": codes.get(row["coupon_id"], row["coupon_id"]), "order_id": row["order_id"],
-            },
+            properties={"code": held.code_of(row["coupon_id"]), "order_id": row["order_id"]},
         )
         for number, row in enumerate(rows)
         if row["fact"] == coupon_ledger.REDEEMED

@@ -14,7 +14,7 @@ from engine.dues import redate
 from engine.effects import Effects, Letter, Moment, Row
 from engine.fields import forget
 from engine.turn import Turn
-from features.coupon_ledger import VOIDED, Coupon
+from features.coupon_ledger import VOIDED, Coupon, Coupons
 from features.customer import Customer
 from features.events import Event
 
@@ -27,12 +27,11 @@ def voided(
     customer: Customer, event: Event, rows: list[Row], moment: Moment, effects: Effects
 ) -> None:
     """Forget the ends of those that are void now; all of one that goes back."""
-    coupons: dict[str, Coupon] = customer.state("coupons").coupons
-    codes = {one.ledger_id: code for code, one in coupons.items() if one.ledger_id}
+    held: Coupons = customer.state("coupons")
     void = [row["coupon_id"] for row in rows if row["fact"] == VOIDED]
-    for code in (codes.get(one, one) for one in void):
+    for code in map(held.code_of, void):
         forget(customer, _KIND, code, "expires_at")
-        if (one := coupons.get(code)) and _is_untold(one, event):
+        if (one := held.coupons.get(code)) and _is_untold(one, event):
             sealed = pools.returned(moment.settings.secret, one.pool, code, one.life)
             body = {"number": 0, "left": 1, "codes": [sealed]}
             effects.letters.append(Letter(f"{pools.POOL}{one.pool}", UNSPENT, body, moment.offset))

@@ -74,6 +74,11 @@ class Coupons(msgspec.Struct, array_like=True):
     issued: int = 0
     redeemed: int = 0
 
+    def code_of(self, coupon_id: str) -> str:
+        """The code of a coupon that the ledger knows by this id: most have no other."""
+        named = (code for code, one in self.coupons.items() if one.ledger_id == coupon_id)
+        return next(named, coupon_id)
+
 
 def issue(coupons: Coupons, code: str, coupon: Coupon, emit: Emit) -> bool:
     """Put a new coupon in; False when the code is known."""
