@@ -80,8 +80,7 @@ def _text(case: Case, action: Show | Alert) -> Row | None:
     with_ = _values(case, action.with_)
     if with_ is None:
         return None
-    found = reads(case, action.template)
-    return {"template": action.template, "with": with_, **({"reads": found} if found else {})}
+    return {"template": action.template, "with": with_, **reads(case, action.template)}
 
 
 def _notify(case: Case, action: Notify) -> Row | None:

@@ -54,8 +54,7 @@ def _to_merchant(case: Case, action: Any, write: Write) -> Row | None:
         if MISSING in with_.values():
             return None
         row = {**_told(action), "kind": "alert", "with": with_, "to": "merchant"}
-        found = reads(case, action.template)
-        return {**row, "merchant_id": merchant, **({"reads": found} if found else {})}
+        return {**row, "merchant_id": merchant, **reads(case, action.template)}
     sent = write(case, action) if isinstance(action, Emit) and merchant else None
     return sent and {**sent, "kind": GIFT, "gift": sent["kind"], "cid": f"m:{merchant}"}
 

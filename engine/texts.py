@@ -4,8 +4,6 @@ Must live here: these few values of a decision. Must not: rendering, sending; bo
 after, when the customer may be another. What is unknown is left out: the text then fails to render.
 """
 
-from typing import Any
-
 from engine.case import Case
 from engine.effects import Row
 from features import catalog
@@ -16,9 +14,7 @@ MARKETING = "marketing"
 
 def carried(case: Case, action: Notify) -> Row:
     """`reads`, `quiet` and `optional` of a message, those that it has."""
-    row: Row = {}
-    if found := reads(case, action.template):
-        row["reads"] = found
+    row = reads(case, action.template)
     marketing = case.rule.purpose == MARKETING
     quiet = case.rule.quiet or (case.turn.book.shop.quiet if marketing else None)
     if quiet is not None:
@@ -28,8 +24,8 @@ def carried(case: Case, action: Notify) -> Row:
     return row
 
 
-def reads(case: Case, template: str) -> dict[str, Any]:
-    """The features and laid-over names that the template reads, as of the act."""
+def reads(case: Case, template: str) -> Row:
+    """`reads`: the features and laid-over names that the template reads, as of the act, if any."""
     laid = case.context.extra
     found = {}
     for name in sorted(case.turn.book.templates.reads(template)):
@@ -37,4 +33,4 @@ def reads(case: Case, template: str) -> dict[str, Any]:
             value = laid[name] if name in laid else case.turn.read(name, case.at)
             if value is not None and value == value:  # noqa: PLR0124 - NaN is unknown
                 found[name] = value
-    return found
+    return {"reads": found} if found else {}
