@@ -12,7 +12,7 @@ from engine.fields import THINGS
 from features.catalog import FACETS
 from features.customer import Customer, Registry
 from features.facet import unfolded
-from features.fold import DAY_MS, ID_BYTES, remembers
+from features.fold import DAY_MS, ID_BYTES, earlier, remembers
 
 GENERATION_IDS = 512
 ALIASES_MAX = 200
@@ -188,10 +188,8 @@ class Memory(msgspec.Struct, array_like=True):
 
         Most come again before that and close it then; what becomes of it is known all the same.
         """
-        timers, example = self.journey.alarm, self.example.deadline
-        if not example:
-            return timers
-        return min(timers, example + EXAMPLE_WAITS_MS) if timers else example + EXAMPLE_WAITS_MS
+        example = self.example.deadline
+        return earlier(self.journey.alarm, example and example + EXAMPLE_WAITS_MS)
 
 
 def memory(customer: Customer) -> Memory:
