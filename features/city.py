@@ -6,6 +6,7 @@ import msgspec
 
 from features.events import Event
 from features.facet import Emit, Facet, Feature
+from features.fold import later
 
 _LENGTH_MAX: Final = 64
 
@@ -24,12 +25,6 @@ def fold(city: City, event: Event, emit: Emit) -> None:  # noqa: ARG001 - a fold
         city.name, city.at = name, event.at
 
 
-def merge(mine: City, theirs: City) -> City:
-    """The later word; the known user's where both spoke at once."""
-    later = theirs if theirs.at > mine.at else mine
-    return City(later.name, later.at)
-
-
 FACET: Final = Facet(
     name="city",
     version=1,
@@ -37,7 +32,7 @@ FACET: Final = Facet(
     doc="Where he lives, for rules of a place and for reports.",
     events=frozenset(("Identified", "Signed Up", "Signed In")),
     fold=fold,
-    merge=merge,
+    merge=later,
     features=(
         Feature(
             name="city.name",

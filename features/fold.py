@@ -6,8 +6,9 @@ Times are ms UTC and 0 means never; money in a state is minor units (fen).
 
 import math
 from collections.abc import Iterable
+from copy import copy
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 from features.events import Event
 
@@ -18,6 +19,15 @@ ID_BYTES: Final = 6
 IDS_MAX: Final = 1000
 COUNT_MAX: Final = 2**31 - 1
 MINOR_MAX: Final = 2**53  # what a double still counts one by one
+
+
+class Told(Protocol):
+    """What was told once, and when (ms)."""
+
+    at: int
+
+
+T = TypeVar("T", bound=Told)
 
 
 def short(text: str) -> str:
@@ -88,6 +98,11 @@ def remember(ids: bytes, more: bytes) -> bytes:
 def newest(items: Iterable[tuple[str, int]], most: int) -> list[str]:
     """The names with the latest times, latest first, ties by name."""
     return [name for name, _ in sorted(items, key=lambda item: (-item[1], item[0]))[:most]]
+
+
+def later(mine: T, theirs: T) -> T:
+    """A copy of the later word; of the known user's where both spoke at once."""
+    return copy(theirs if theirs.at > mine.at else mine)
 
 
 def lines(event: Event) -> list[dict[str, Any]]:

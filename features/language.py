@@ -7,6 +7,7 @@ import orjson
 
 from features.events import Event
 from features.facet import Emit, Facet, Feature
+from features.fold import later
 
 _NAMES: Final = ("language", "locale", "lang")
 _LENGTH_MAX: Final = 8
@@ -45,12 +46,6 @@ def _told(fields: Any) -> str:
     return ""
 
 
-def merge(mine: Language, theirs: Language) -> Language:
-    """The later word; the known user's where both spoke at once."""
-    later = theirs if theirs.at > mine.at else mine
-    return Language(later.code, later.at)
-
-
 FACET: Final = Facet(
     name="language",
     version=1,
@@ -58,7 +53,7 @@ FACET: Final = Facet(
     doc="The language he reads, for the words of messages and pages.",
     events=frozenset(("Identified", "Signed Up", "Signed In", "Consent Updated")),
     fold=fold,
-    merge=merge,
+    merge=later,
     features=(
         Feature(
             name="language.code",
