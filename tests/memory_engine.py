@@ -7,6 +7,7 @@ import json
 
 import orjson
 
+from engine import pools
 from engine.effects import Settings
 from engine.journal import REGISTRY
 from engine.pipeline import Shard
@@ -17,6 +18,7 @@ from features.customer import Customer
 from features.events import encode, key, parse
 from rules.load import book_from_sources
 
+SECRET = b"secret-of-the-tests"
 START = 1_767_571_200_000  # 2026-01-05 00:00 UTC
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 
@@ -72,6 +74,11 @@ class MemoryEngine:
         where = key(event)
         self.append(partition(where, self.shards), where, encode(event), log_time or moment)
 
+    def stock(self, at: int, *codes: str, pool: str = "vip") -> None:
+        """Imported codes, `at` ms after START."""
+        for one in pools.imports(SECRET, pool, codes, START + at, self.shards):
+            self.append(one.shard, one.key, one.value, START + at)
+
     def tick(self, at: int) -> None:
         for shard in range(self.shards):
             self.append(shard, TICK, orjson.dumps({"at": START + at}), START + at)
@@ -79,7 +86,7 @@ class MemoryEngine:
     async def open(self) -> None:
         self.workers = [
             Shard(
-                Settings(n, self.shards, b"secret-of-the-tests", record_clock=self.record),
+                Settings(n, self.shards, SECRET, record_clock=self.record),
                 self.store,
             )
             for n in range(self.shards)

@@ -12,10 +12,9 @@ from engine import pools
 from features.events import BadEvent
 from rules.load import book_from_sources, load_text
 from simulator.rule_tests import run_examples
-from tests.memory_engine import DAY, HOUR, MINUTE, START, MemoryEngine
+from tests.memory_engine import DAY, HOUR, MINUTE, SECRET, START, MemoryEngine
 from tests.random_steps import carry, decide, link, look
 
-SECRET = b"secret-of-the-tests"
 OFFER = "offer: VIP\noff: 30\nvalid: 30d\ncodes: {pool: vip}\n"
 RULE = """
 rule: give
@@ -36,11 +35,6 @@ def engine(extra: str = "", offer: str = OFFER, more: str = "", **options) -> Me
     return MemoryEngine(files, **options)
 
 
-def stock(world: MemoryEngine, at: int, *codes: str, pool: str = "vip") -> None:
-    for one in pools.imports(SECRET, pool, codes, START + at, world.shards):
-        world.append(one.shard, one.key, one.value, START + at)
-
-
 def view(world: MemoryEngine, at: int, who: str = "u1") -> None:
     world.send(at, product_id="p", userId=who)
 
@@ -55,7 +49,7 @@ def held(world: MemoryEngine) -> list[str]:
 
 async def test_each_code_goes_to_one_and_then_there_is_none():
     world = engine()
-    stock(world, 0, "AAAA", "BBBB", "CCCC")
+    world.stock(0, "AAAA", "BBBB", "CCCC")
     for n in range(5):
         view(world, HOUR + n, f"u{n}")
     await world.run()
@@ -69,7 +63,7 @@ async def test_each_code_goes_to_one_and_then_there_is_none():
 
 async def test_a_code_is_in_no_record_before_it_is_given():
     world = engine()
-    stock(world, 0, "TOPSECRET1", "TOPSECRET2")
+    world.stock(0, "TOPSECRET1", "TOPSECRET2")
     view(world, HOUR)
     await world.run()
     (code,) = given_to(world)
@@ -84,9 +78,9 @@ async def test_a_code_is_in_no_record_before_it_is_given():
 
 async def test_what_came_twice_is_taken_in_once():
     world = engine(shards=2)
-    stock(world, 0, "AAAA", "BBBB")
-    stock(world, 1, "AAAA", "BBBB")
-    stock(world, 2, "BBBB", "CCCC")
+    world.stock(0, "AAAA", "BBBB")
+    world.stock(1, "AAAA", "BBBB")
+    world.stock(2, "BBBB", "CCCC")
     for n in range(6):
         view(world, HOUR + n, f"u{n}")
     await world.run()
@@ -97,11 +91,11 @@ async def test_what_came_twice_is_taken_in_once():
 
 async def test_a_pool_that_is_filled_again_gives_again_and_the_idle_codes_go_back():
     world = engine(shards=3)
-    stock(world, 0, "AAAA")
+    world.stock(0, "AAAA")
     view(world, HOUR, "u1")
     view(world, HOUR + 1, "u2")
     await world.run()
-    stock(world, 2 * HOUR, *(f"C{n:03}" for n in range(600)))
+    world.stock(2 * HOUR, *(f"C{n:03}" for n in range(600)))
     world.tick(3 * HOUR)
     for n in range(9):
         view(world, 3 * HOUR + n * MINUTE, f"u{n}")
@@ -123,7 +117,7 @@ def _opened(sealed: str) -> str:
 
 async def test_an_optional_coupon_goes_without_and_a_budget_is_asked_too():
     world = engine("budget: {coupons: 2 per day}\n")
-    stock(world, 0, "AAAA", "BBBB", "CCCC")
+    world.stock(0, "AAAA", "BBBB", "CCCC")
     for n in range(3):
         view(world, HOUR + n, f"u{n}")
     await world.run()
@@ -133,7 +127,7 @@ async def test_an_optional_coupon_goes_without_and_a_budget_is_asked_too():
 
 async def test_what_was_not_sealed_by_us_and_what_is_no_import_is_put_aside():
     world = engine()
-    stock(world, 0, "AAAA", pool="other")
+    world.stock(0, "AAAA", pool="other")
     (record,) = [one for log in world.logs for one in log if one.key == b"b:pool/other"]
     (shard,) = {n for n in range(4) if pools.partition(b"b:pool/vip", 4) == n}
     world.append(shard, b"b:pool/vip", record.value.replace(b'"other"', b'"vip"'), START)
@@ -200,7 +194,7 @@ async def _play(world: MemoryEngine, steps) -> tuple[list[str], set[str]]:
             sent.append(look(world, at, number))
         elif what == "import":
             codes = [f"CODE{n}" for n in range(number * 2, number * 2 + 4)]  # they overlap
-            stock(world, at, *codes)
+            world.stock(at, *codes)
             brought.update(codes)
         elif what == "tick":
             world.tick(at)

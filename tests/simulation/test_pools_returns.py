@@ -14,10 +14,9 @@ from sinks.messages import messages_of
 from sinks.outbox import Entry, EntryId
 from sinks.receipts import given_up, record
 from sinks.rows import issued_rows
-from tests.memory_engine import DAY, HOUR, MINUTE, START, MemoryEngine
+from tests.memory_engine import DAY, HOUR, MINUTE, SECRET, START, MemoryEngine
 from tests.random_steps import carry, decide
 
-SECRET = b"secret-of-the-tests"
 POOL = "b:pool/vip"
 FILES = {
     "offers/vip.yaml": "offer: VIP\noff: 30\nvalid: 30d\ncodes: {pool: vip}\n",
@@ -50,13 +49,8 @@ do:
 
 def engine(*codes: str, **options) -> MemoryEngine:
     world = MemoryEngine(FILES, **options)
-    stock(world, 0, *codes)
+    world.stock(0, *codes)
     return world
-
-
-def stock(world: MemoryEngine, at: int, *codes: str) -> None:
-    for one in pools.imports(SECRET, "vip", codes, START + at, world.shards):
-        world.append(one.shard, one.key, one.value, START + at)
 
 
 async def view(world: MemoryEngine, at: int, who: str) -> dict:
@@ -228,7 +222,7 @@ async def _play(world: MemoryEngine, steps) -> tuple[set[str], set[str]]:  # noq
             world.send(at, product_id="p", **who)
         elif what == "import":
             codes = [f"CODE{n}" for n in range(number, number + 2)]  # they overlap
-            stock(world, at, *codes)
+            world.stock(at, *codes)
             brought.update(codes)
         elif what == "fail":
             rows = world.decisions()
