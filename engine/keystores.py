@@ -9,9 +9,11 @@ overwrites what it deletes and cuts its journal, Redis rewrites its file.
 
 import asyncio
 import contextlib
+import fcntl
+import os
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -53,6 +55,17 @@ class KeyStore(Protocol):
         """Give back what is held."""
 
 
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """One process a time: SQLite does not wait for its turn to change to a WAL, it fails."""
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
+
+
 class SqliteKeys:
     """One file, shared by the processes of a machine."""
 
@@ -64,13 +77,17 @@ class SqliteKeys:
     def _connection(self) -> sqlite3.Connection:
         if self._opened is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.touch(0o600)
-            opened = sqlite3.connect(self._path, timeout=10, check_same_thread=False)
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
-                opened.execute(f"PRAGMA {pragma}")
-            opened.execute("CREATE TABLE IF NOT EXISTS keys (name TEXT PRIMARY KEY, key BLOB)")
-            self._opened = opened
+            with _alone_in(self._path.parent):
+                self._opened = self._open()
         return self._opened
+
+    def _open(self) -> sqlite3.Connection:
+        self._path.touch(0o600)
+        opened = sqlite3.connect(self._path, timeout=10, check_same_thread=False)
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
+            opened.execute(f"PRAGMA {pragma}")
+        opened.execute("CREATE TABLE IF NOT EXISTS keys (name TEXT PRIMARY KEY, key BLOB)")
+        return opened
 
     async def _do(self, work: Any, *given: Any) -> Any:
         """Run in a thread, one at a time, as one transaction; it may give back no cursor.

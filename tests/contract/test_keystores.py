@@ -43,6 +43,14 @@ async def test_a_key_is_made_once_and_found_by_every_process(open_keys):
     assert await one.known(["u:3"]) == {}
 
 
+async def test_a_new_file_is_opened_by_several_at_once(tmp_path):
+    for turn in range(30):  # one in some hundred failed when each set it up as it came
+        stores = [SqliteKeys(tmp_path / str(turn) / "keys.db") for _ in range(6)]
+        assert await asyncio.gather(*(store.get(["n"]) for store in stores)) == [{}] * 6
+        for store in stores:
+            await store.close()
+
+
 async def test_a_crowd_at_once_is_served_as_one_would_be(make_store):
     store = make_store()
 
