@@ -64,7 +64,8 @@ def _order(customer: Customer, event: Event, moment: Moment, effects: Effects) -
     basket = _ids(event)
     if not basket:
         return
-    at, body, held = event.at, dict[str, Any](basket=basket), set(basket)
+    at, held = event.at, set(basket)
+    body: dict[str, Any] = {"basket": basket}
     products = customer.states["bought"].products
     had = sorted(
         (min(last, at), name)
@@ -98,7 +99,8 @@ def _visit(customer: Customer, event: Event, effects: Effects) -> None:
         return
     times.sort()
     products.told = times[-1][0]
-    before, seen = now, list[str]()
+    before = now
+    seen: list[str] = []
     for at, name in reversed(times):
         if seen and before - at > IDLE_MS:
             break

@@ -5,7 +5,7 @@ Must live here: the cut. Must not: deciding, IO.
 
 from typing import Final
 
-from engine.records import LETTER, TICK, VERSIONS, Record, is_event
+from engine.records import CONTROL, LETTER, TICK, VERSIONS, Record
 from engine.run import customer_of
 
 CUSTOMERS_MAX = 900  # blob, timer and places in the index of each, within the store's values
@@ -24,18 +24,15 @@ def first_run(records: list[Record]) -> tuple[list[Record], list[str]]:
     distinct: set[str] = set()
     for record in records[:RECORDS_MAX]:
         key = record.key
-        if plain := is_event(key):
-            cid = key.decode()
-        elif key in VERSIONS:
+        is_control = key[:1] == CONTROL
+        if is_control and key in VERSIONS:
             return (records[: len(cids)], cids) if cids else (records[:1], [""])
-        else:
-            cid = customer_of(record)
+        cid = customer_of(record) if is_control else key.decode()
         distinct.add(cid)
         if len(distinct) > CUSTOMERS_MAX:
             break
         cids.append(cid)
-        if plain:
-            continue
-        if key == TICK or (key == LETTER and not cid):  # which begins a round for the next tick
+        # a letter to nobody begins a round for the next tick
+        if is_control and (key == TICK or (key == LETTER and not cid)):
             break
     return records[: len(cids)], cids

@@ -13,11 +13,11 @@ worker, the rule tests, the backtest and the fault simulator are its callers:
 A customer's timers that are due by the log time fire before his record is applied.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from engine import baskets, complaints, entities, risking, said
-from engine.effects import Effects, Letter, Moment
+from engine.effects import Effects, Letter, Moment, Row
 from engine.erasure import ERASED, ERASURE, erase, receive_erasure
 from engine.examples import expire, observe
 from engine.gifts import GIFT, receive_gift
@@ -47,6 +47,7 @@ from rules.model import PAID
 DUPLICATE = "duplicate"
 FORWARDED = "forwarded"
 PROCESSED = "processed"
+_NOTHING: Final[tuple[bool, Sequence[Row]]] = (False, ())
 LETTERS: Final[dict[str, Callable[[Customer, dict[str, Any], Moment, Effects], None]]] = {
     "claim": receive_claim,
     "state": receive_state,
@@ -104,23 +105,14 @@ def _apply(customer: Customer, mine: Memory, event: Event, moment: Moment, effec
 
 def _take(customer: Customer, event: Event, moment: Moment, effects: Effects) -> bool:
     """Fold it, then the rules hear it; whether an order was paid by it."""
-    paid = False
-    held: list[dict[str, Any]] = []
     says = event.name in said.SAYING
     if says:
         event = said.read(event, moment)
-
-    def emit(table: str, row: dict[str, Any]) -> None:
-        nonlocal paid
-        paid = paid or row.get("fact") == "paid"
-        if table in LAPSING:
-            held.append(row)
-        effects.fact(table, {**row, "cid": customer.cid, "version": moment.offset})
-
     standing = moment.book.standing
     if standing and memory(customer).journey.settled != standing:
         meet(Turn(customer, moment, effects), event.at)
-    catalog.apply(customer, event, emit)
+    catalog.apply(customer, event, effects.tell)
+    paid, held = _told(customer, moment, effects) if effects.told else _NOTHING
     if paid:
         risking.ordered(customer, event, effects)
     if says:
@@ -135,10 +127,19 @@ def _take(customer: Customer, event: Event, moment: Moment, effects: Effects) ->
     return paid
 
 
+def _told(customer: Customer, moment: Moment, effects: Effects) -> tuple[bool, Sequence[Row]]:
+    """What the folds emitted becomes facts; whether he paid, and the rows of what he holds."""
+    told, effects.told = effects.told, []
+    for table, row in told:
+        effects.fact(table, {**row, "cid": customer.cid, "version": moment.offset})
+    paid = any(row.get("fact") == "paid" for _, row in told)
+    return paid, [row for table, row in told if table in LAPSING]
+
+
 def _hold(
     customer: Customer,
     event: Event,
-    rows: list[dict[str, Any]],
+    rows: Sequence[Row],
     moment: Moment,
     effects: Effects,
 ) -> None:

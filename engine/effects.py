@@ -72,12 +72,17 @@ class Effects:
     examples: list[Row] = field(default_factory=list)
     quarantine: list[Row] = field(default_factory=list)
     erasures: list[Row] = field(default_factory=list)
+    told: list[tuple[str, Row]] = field(default_factory=list)  # by the folds of the event at hand
     skipped: list[tuple[int, str]] = field(default_factory=list)
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(
             ("events", "processed", "duplicate", "forwarded", "quarantined", "erased"), 0
         )
     )
+
+    def tell(self, table: str, row: Row) -> None:
+        """What a fold emits with; whose it is, who folds it knows."""
+        self.told.append((table, row))
 
     def fact(self, table: str, row: Row) -> None:
         """Note a row for one of the analysts' tables."""

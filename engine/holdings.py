@@ -4,6 +4,7 @@ Must live here: when the next of it lapses, and the rows that its ledgers emit. 
 lapse is (features/coupon_ledger.py, points_ledger.py).
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from engine.effects import Effects, Moment, Row
@@ -57,7 +58,7 @@ def count_once(mine: Customer, theirs: Customer, emit: Emit, at: int) -> None:
         holder.moves = moved(kind, name, "", at, holder.moves, emit)
 
 
-def redeemed_by(customer: Customer, event: Event, rows: list[Row]) -> list[Event]:
+def redeemed_by(customer: Customer, event: Event, rows: Sequence[Row]) -> list[Event]:
     """The coupons that an order used, as the events that rules know a redemption by."""
     held = customer.state("coupons")
     return [

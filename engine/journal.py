@@ -194,15 +194,15 @@ class Memory(msgspec.Struct, array_like=True):
 
 def memory(customer: Customer) -> Memory:
     """The engine's memory of a customer, for reading."""
-    found: Memory = customer.states[ENGINE]
-    return found
+    found: Memory | None = customer.states.get(ENGINE)  # `[]` of a subclass of dict is a call
+    return found or customer.states[ENGINE]
 
 
 def write(customer: Customer) -> Memory:
     """The same, for changing."""
     customer.dirty = True
-    found: Memory = customer.states[ENGINE]
-    return found
+    found: Memory | None = customer.states.get(ENGINE)
+    return found or customer.states[ENGINE]
 
 
 ENGINE = "engine"
@@ -224,8 +224,8 @@ def note(journey: Journey, name: str, subjects: list[str], at: int) -> None:
     """Remember a watched event of the customer; of the same about the same, the latest stays."""
     recent = journey.recent
     key = SEPARATOR.join((name, *subjects))
-    at = max(at, recent.pop(key, 0))
-    recent[key] = at
+    before = recent.pop(key, 0)
+    recent[key] = at = at if at > before else before  # noqa: FURB136 - every event comes by
     oldest = next(iter(recent))
     while len(recent) > RECENT_MAX or recent[oldest] < at - RECENT_MS:
         del recent[oldest]
@@ -244,21 +244,22 @@ def noted(journey: Journey) -> list[tuple[str, int, list[str]]]:
 def seen_before(seen: Seen, event_id: bytes) -> bool:
     """Whether an event with this hash has been applied within the window."""
     young, old = seen.young, seen.old
-    if event_id not in young and event_id not in old:
+    if young.find(event_id) < 0 and old.find(event_id) < 0:  # `in` would raise and catch an error
         return False  # nor across the border of two, which the search below sees
     return remembers(young, event_id) or remembers(old, event_id)
 
 
 def remember(seen: Seen, event_id: bytes, log_time: int) -> None:
     """Note that the event was applied at `log_time` (ms), turning the generation when it is due."""
-    full = len(seen.young) >= GENERATION_IDS * ID_BYTES
-    if full or (seen.young and log_time - seen.since >= DAY_MS):
+    young = seen.young
+    full = len(young) >= GENERATION_IDS * ID_BYTES
+    if young and not full and log_time - seen.since < DAY_MS:
+        seen.young = young + event_id
+        return
+    if young:
         seen.cut += full
-        seen.old = b"" if log_time - seen.since >= 2 * DAY_MS else seen.young
-        seen.young = b""
-    if not seen.young:
-        seen.since = log_time
-    seen.young += event_id
+        seen.old = b"" if log_time - seen.since >= 2 * DAY_MS else young
+    seen.young, seen.since = event_id, log_time
 
 
 def unite_seen(mine: Seen, theirs: Seen) -> None:

@@ -23,7 +23,7 @@ from engine.turn import Turn
 from features.customer import Customer
 from features.events import Event
 from rules.book import Ears
-from rules.model import Rule, SequenceTrigger, StopOn, Wait
+from rules.model import Rule, SequenceTrigger, Wait
 
 
 def listen(customer: Customer, event: Event, moment: Moment, effects: Effects) -> None:
@@ -53,7 +53,7 @@ def listen(customer: Customer, event: Event, moment: Moment, effects: Effects) -
 
 def _watch(turn: Turn, ears: Ears, event: Event) -> None:
     """The customer's open instances hear it."""
-    subjects = subjects_in(event, ears.kinds)
+    subjects = subjects_in(event, ears.ids)
     note(turn.journey, event.name, subjects, event.at)
     for instance in list(turn.journey.open):
         if instance.rule in ears.watchers:
@@ -83,10 +83,11 @@ def _heed(
     if not concerns(rule, instance.subject, subjects):
         return
     turn.about(rule, instance.subject, instance)
-    if any(_stops(turn, stop, event, names) for stop in rule.stop_on):
-        hold(turn, rule, instance, "stopped", event.at)
-        close(turn, instance)
-        return
+    for stop in rule.stop_on:
+        if stop.event in names and turn.holds(stop.condition, event, event.at):
+            hold(turn, rule, instance, "stopped", event.at)
+            close(turn, instance)
+            return
     wait = rule.steps[instance.step] if instance.step < len(rule.steps) else None
     if instance.again or not isinstance(wait, Wait):
         return
@@ -97,7 +98,3 @@ def _heed(
     if awaited and turn.holds(wait.condition, event, event.at):
         instance.arrived = event.at
         advance(turn, rule, instance, event.at)
-
-
-def _stops(turn: Turn, stop: StopOn, event: Event, names: frozenset[str]) -> bool:
-    return stop.event in names and turn.holds(stop.condition, event, event.at)

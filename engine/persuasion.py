@@ -21,7 +21,7 @@ VISITS: Final = frozenset((
     *("Page Viewed", "Screen Viewed", "Products Searched", "Product List Viewed"),
     *("Product Viewed", "Cart Viewed"),
 ))  # fmt: skip
-DIGITS: Final = 4
+PRECISION: Final = 10_000  # one part of so many; by hand, as `round` to digits goes by text
 
 
 def judge(case: Case) -> None:
@@ -42,7 +42,7 @@ def judge(case: Case) -> None:
         return
     customer = case.turn.customer
     example = {
-        "features": [round(value, DIGITS) for value in vector(customer, case.at)],
+        "features": [round(value * PRECISION) / PRECISION for value in vector(customer, case.at)],
         "treated": int(case.arm == "treated"), "propensity": chance, "rule": rule.name,
     }  # fmt: skip
     for model in sorted(wanted):

@@ -10,6 +10,7 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
 from typing import TypeVar
 
 import msgspec
@@ -372,9 +373,9 @@ class Shard:
         for cid, customer in customers.items():
             customer.dirty = False
             warm.pop(cid, None)
-            warm[cid] = customer
-        while len(warm) > self.warm_max:
-            del warm[next(iter(warm))]
+        warm |= customers
+        over = max(0, len(warm) - self.warm_max)
+        self._warm = dict(islice(warm.items(), over, None))
 
     def _forget(self, names: list[str]) -> None:
         """Customers that a failed run has changed are read again."""

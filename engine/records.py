@@ -13,6 +13,7 @@ RULES = b"!rules"
 MODEL = b"!model"
 KILL = b"!kill"
 REJECTED = b"!rejected"
+CONTROL = b"!"  # what the keys of all of these begin with
 VERSIONS = frozenset((RULES, MODEL, KILL))  # what all records after it are decided under
 
 
@@ -36,4 +37,4 @@ class Append(NamedTuple):
 
 def is_event(key: bytes) -> bool:
     """Whether a record with this key is an event of a customer or a thing (else it is control)."""
-    return not key.startswith(b"!")
+    return key[:1] != CONTROL

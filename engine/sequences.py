@@ -10,12 +10,13 @@ from itertools import groupby
 from typing import Final
 
 from engine.journal import Journey
-from engine.subjects import IDS, ONE_THREAD, subject_at, subject_of, subjects_in
+from engine.subjects import ONE_THREAD, subject_at, subject_of, subjects_in
 from engine.triggers import enter, fail
 from engine.turn import Turn
 from features.events import Event
 from rules.book import Book
 from rules.model import PERIODS, Rule, SequenceStep, SequenceTrigger, ThenNot
+from rules.subjects import ids_of
 
 THREAD_MAX: Final = 100
 THREADS_MAX: Final = 32
@@ -74,8 +75,8 @@ def _subjects(turn: Turn, rule: Rule, event: Event) -> list[str]:
     kind = rule.once_per
     if kind in ONE_THREAD:
         return [""]
-    if kind in IDS.values() and kind != "cart":
-        named = [one.partition(":")[2] for one in subjects_in(event, frozenset((kind,)))]
+    if kind != "cart" and (ids := ids_of((kind,))):
+        named = [one.partition(":")[2] for one in subjects_in(event, ids)]
     else:
         named = [subject_of(rule, turn.customer, event, turn.zone) or ""]
     known = turn.journey.links.get(rule.name, {})

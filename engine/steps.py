@@ -78,7 +78,7 @@ def _last(turn: Turn, rule: Rule, instance: Instance, wait: Wait, at: int) -> in
     """When the customer last did one of the wait's `since_last` events, up to `at`; else 0."""
     latest = 0
     if wait.since_last:
-        for key, time in turn.journey.recent.items():
+        for key, time in reversed(turn.journey.recent.items()):
             if latest < time <= at:
                 name, *subjects = key.split(SEPARATOR)
                 if name in wait.since_last and concerns(rule, instance.subject, subjects):

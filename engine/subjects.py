@@ -13,10 +13,12 @@ from zoneinfo import ZoneInfo
 from features.customer import Customer
 from features.events import Event
 from rules.model import Rule
+from rules.subjects import Ids, ids_of
 
-IDS: Final = {"product_id": "product", "cart_id": "cart", "order_id": "order"}
+(_PRODUCT,) = ids_of(("product",))
 PERIODS: Final = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
 SUBJECTS_MAX: Final = 50
+QUARTER_MS: Final = 900_000  # every zone's midnight falls on a quarter of an hour
 # About no thing that several events may name: what is counted or followed is the customer's.
 ONE_THREAD: Final = frozenset({"customer", "event", "review", "week", *PERIODS})
 
@@ -63,14 +65,14 @@ def id_of_thing(kind: str, event: Event, line: Mapping[str, Any]) -> str:
     return str(line.get(f"{kind}_id") or "")
 
 
-def subjects_in(event: Event, kinds: frozenset[str]) -> list[str]:
-    """The ids of carts, orders and products (if among `kinds`) of an event, as `kind:id`."""
+def subjects_in(event: Event, ids: Ids) -> list[str]:
+    """What an event says by these ids that it is about, as `kind:id`; of an order each product."""
     properties, found = event.properties, []
-    for name, kind in IDS.items():
-        if kind in kinds and name in properties:
+    for name, kind in ids:
+        if name in properties:
             found.append(f"{kind}:{properties[name]}")
-    products = properties.get("products") if "product" in kinds else None
-    if not products:
+    products = properties.get("products")
+    if not products or _PRODUCT not in ids:
         return found
     found += [
         f"product:{line['product_id']}"
@@ -91,14 +93,18 @@ def concerns(rule: Rule, subject: str, subjects: Iterable[str]) -> bool:
     return not named or prefix + subject in named or subject.startswith("~")
 
 
-@lru_cache(maxsize=8_192)
 def period(kind: str, at: int, timezone: str) -> str:
     """The calendar day, week (ISO), month or year that `at` (ms) falls in, in the shop's zone.
 
     >>> period("week", 0, "Asia/Shanghai")
     '1970-W01'
     """
-    day = dt.datetime.fromtimestamp(at / 1_000, ZoneInfo(timezone))
+    return _period(kind, at // QUARTER_MS, timezone)
+
+
+@lru_cache(maxsize=8_192)
+def _period(kind: str, quarter: int, timezone: str) -> str:
+    day = dt.datetime.fromtimestamp(quarter * QUARTER_MS / 1_000, ZoneInfo(timezone))
     if kind == "week":
         year, week, _ = day.isocalendar()
         return f"{year}-W{week:02d}"

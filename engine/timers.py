@@ -75,7 +75,11 @@ def next_due(turn: Turn) -> int:
 
 
 def _ripest(turn: Turn) -> Ripe | None:
-    return min(_all(turn), key=lambda one: one[:4], default=None)
+    first: Ripe | None = None
+    for one in _all(turn):
+        if first is None or one[0] < first[0] or (one[0] == first[0] and one[:4] < first[:4]):
+            first = one
+    return first
 
 
 def _all(turn: Turn) -> Iterator[Ripe]:

@@ -22,13 +22,17 @@ from rules.values import Context
 class Turn:
     """One customer, one record or timer; who asks for the `journey` may change it."""
 
-    __slots__ = ("book", "customer", "effects", "extra", "journey", "moment", "product", "shown")
+    __slots__ = (
+        *("book", "customer", "effects", "extra", "journey", "moment", "product", "shown"),
+        "zone",
+    )
 
     def __init__(self, customer: Customer, moment: Moment, effects: Effects) -> None:
         self.customer = customer
         self.moment = moment
         self.effects = effects
         self.book: Book = moment.book
+        self.zone = self.book.shop.timezone
         self.extra: Mapping[str, Any] = moment.presets  # names laid over the catalog just now
         self.journey: Journey = write(customer).journey
         self.product = ""  # what the page that asks is about
@@ -38,11 +42,6 @@ class Turn:
     def birth(self) -> bytes:
         """The customer's birth id."""
         return memory(self.customer).identity.birth
-
-    @property
-    def zone(self) -> str:
-        """The shop's time zone."""
-        return self.book.shop.timezone
 
     def about(self, rule: Rule, subject: str = "", instance: Instance | None = None) -> None:
         """What is asked from here on is asked for this rule, its subject and its instance."""

@@ -6,6 +6,7 @@ if the relay says `unsent` (sinks/tries.py: no receiver can have it) and it was 
 its customer forgets it altogether, as the next one has it.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from engine import pools
@@ -24,7 +25,7 @@ _KIND: Final = "coupon"
 
 
 def voided(
-    customer: Customer, event: Event, rows: list[Row], moment: Moment, effects: Effects
+    customer: Customer, event: Event, rows: Sequence[Row], moment: Moment, effects: Effects
 ) -> None:
     """Forget the ends of those that are void now; all of one that goes back."""
     held: Coupons = customer.state("coupons")

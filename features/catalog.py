@@ -49,8 +49,9 @@ def apply(customer: Customer, event: Event, emit: Emit) -> None:
         name = ANY_EVENT
     customer.dirty = True
     states = customer.states
+    known = states.get  # `[]` of a subclass of dict is a call
     for facet, fold in customer.registry.folds(name):
-        fold(states[facet], event, emit)
+        fold(known(facet) or states[facet], event, emit)
 
 
 def merge(mine: Customer, theirs: Customer) -> Customer:

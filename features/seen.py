@@ -36,7 +36,7 @@ def fold(seen: Seen, event: Event, emit: Emit) -> None:  # noqa: ARG001, C901 - 
     Nearly every event comes by here: what is known already is counted without a call.
     """
     at, channel, device = event.at, event.channel, event.device
-    is_first = not seen.first or at < seen.first
+    is_first = at < seen.first or not seen.first
     is_last = at >= seen.last
     if is_first:
         seen.first = at
@@ -47,7 +47,7 @@ def fold(seen: Seen, event: Event, emit: Emit) -> None:  # noqa: ARG001, C901 - 
             seen.channels[channel] += 1
         else:
             channel = _count(seen.channels, channel)
-        if is_last or not seen.last_channel:
+        if channel != seen.last_channel and (is_last or not seen.last_channel):
             seen.last_channel = channel
         if is_first or not seen.first_channel:
             seen.first_channel = channel
@@ -56,7 +56,7 @@ def fold(seen: Seen, event: Event, emit: Emit) -> None:  # noqa: ARG001, C901 - 
             seen.devices[device] += 1
         else:
             device = _count(seen.devices, device)
-        if is_last or not seen.last_device:
+        if device != seen.last_device and (is_last or not seen.last_device):
             seen.last_device = device
         if is_first or not seen.first_device:
             seen.first_device = device

@@ -32,7 +32,7 @@ class Counts(msgspec.Struct, array_like=True, gc=False):
 
 
 class Windows(msgspec.Struct, array_like=True):
-    """Bucket number (time in ms over the bucket's width) -> counts."""
+    """Bucket number (time in ms over the bucket's width) -> counts, the latest last."""
 
     fine: dict[int, Counts] = {}
     hours: dict[int, Counts] = {}
@@ -66,16 +66,27 @@ def fold(windows: Windows, event: Event, emit: Emit) -> None:  # noqa: ARG001 - 
 
 def _new(buckets: dict[int, Counts], number: int, span: int) -> Counts:
     """A new bucket; those a span behind the latest go, this one perhaps too."""
+    in_order = not buckets or number > next(reversed(buckets))
     counts = buckets[number] = Counts()
-    _trim(buckets, span)
+    if not in_order:
+        _sort(buckets)
+        _trim(buckets, span)
+    elif next(iter(buckets)) < number - span:
+        _trim(buckets, span)
     return counts
+
+
+def _sort(buckets: dict[int, Counts]) -> None:
+    in_order = sorted(buckets.items())
+    buckets.clear()
+    buckets.update(in_order)
 
 
 def _trim(buckets: dict[int, Counts], span: int) -> None:
     if not buckets:
         return
-    oldest = max(buckets) - span
-    while (first := min(buckets)) < oldest:
+    oldest = next(reversed(buckets)) - span
+    while (first := next(iter(buckets))) < oldest:
         del buckets[first]
 
 
@@ -96,6 +107,7 @@ def merge(mine: Windows, theirs: Windows) -> Windows:
                 known.orders += counts.orders
                 known.spend = min(known.spend + counts.spend, MINOR_MAX)
     for buckets, span in zip((united.fine, united.hours, united.coarse), SPANS, strict=True):
+        _sort(buckets)
         _trim(buckets, span)
     return united
 
@@ -123,8 +135,10 @@ def _reader(what: str, over: str) -> Callable[[Windows, int], float]:
     def total(windows: Windows, now: int) -> int:
         since, until = (now - span_ms) // width_ms, now // width_ms
         result = 0
-        for number, counts in held(windows).items():
-            if since <= number <= until:
+        for number, counts in reversed(held(windows).items()):
+            if number < since:
+                break
+            if number <= until:
                 result += counted(counts)
         return result
 
@@ -139,18 +153,29 @@ def activity(windows: Windows, over: str, now: int) -> tuple[int, int, int]:
     buckets, span_ms, width_ms, _ = WINDOWS[over]
     since, until = (now - span_ms) // width_ms, now // width_ms
     views = adds = searches = 0
-    for number, counts in getattr(windows, buckets).items():
-        if since <= number <= until:
+    for number, counts in reversed(getattr(windows, buckets).items()):
+        if number < since:
+            break
+        if number <= until:
             views += counts.views
             adds += counts.adds
             searches += counts.searches
     return views, adds, searches
 
 
+def _in_order(data: bytes) -> Windows:
+    """Version 1 kept the buckets in the order in which they came."""
+    windows: Windows = msgspec.msgpack.decode(data, type=Windows)
+    for buckets in (windows.fine, windows.hours, windows.coarse):
+        _sort(buckets)
+    return windows
+
+
 FACET: Final = Facet(
     name="windows",
-    version=1,
+    version=2,
     state=Windows,
+    upgrades={1: _in_order},
     doc="Views, adds, searches, orders and spend of the last 1 h, 24 h, 7 d, 30 d.",
     events=PAID | {"Product Viewed", "Product Added", "Products Searched"},
     fold=fold,

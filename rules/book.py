@@ -6,7 +6,7 @@ Must live here: the indexes and the hash. Must not: parsing, files.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from typing import Final
 
 from features.catalog import REGISTRY
 from features.vocabulary import NOT_BY_CUSTOMER
@@ -35,7 +35,7 @@ from rules.model import (
 from rules.reads import expressions
 from rules.sieve import Sieve
 from rules.standing import ages, touched, version
-from rules.subjects import ALL_FIELDS, SUBJECTS, Source
+from rules.subjects import ALL_FIELDS, SUBJECTS, Ids, Source, ids_of
 from rules.templates import Templates
 from rules.values import Constant
 
@@ -105,13 +105,14 @@ def _resizes(rule: Rule, names: frozenset[str]) -> bool:
 Told = tuple[str, str, Source]  # kind of thing, field, what tells it
 
 
-class Ears(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Ears:
     """Who hears an event: rules whose silence it breaks, open instances, what else it may move."""
 
     names: frozenset[str]  # the event's own, and the other name of the same fact
     silenced: tuple[Rule, ...]
     watchers: frozenset[str]  # rules whose open instances it may touch
-    kinds: frozenset[str]  # what those are once per: the only ids of it that they ask for
+    ids: Ids  # of what those are once per: the only ids of it that they ask for
     followed: tuple[Rule, ...] = ()  # rules with a sequence that it may be a link of, or break
     reached: tuple[Rule, ...] = ()  # rules about an item that it may reach the holders of
     told: tuple[Told, ...] = ()  # fields that rules read and this event may tell
@@ -243,7 +244,7 @@ class Book:
         return Ears(
             names, silenced,
             frozenset(rule.name for rule in watchers),
-            frozenset(rule.once_per for rule in watchers),
+            ids_of(frozenset(rule.once_per for rule in watchers)),
             followed, reached, told, dated, sorts, crossing, held,
             Sieve(triggered) if triggered else None,
             tuple(written), min(written.values(), default=0), resized,

@@ -6,7 +6,7 @@ source is the `first` one. A rule reads `order.total` only with `once_per: order
 Must not live here: keeping the values (the engine does).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -14,6 +14,14 @@ from rules.scope import Kind
 
 MOMENT: Final = "moment"  # the unit of a field that is a time in ms UTC: `due` and `until` take it
 Unit = Literal["", "moment", "money", "id", "points"]
+# The properties by which an event names what several events may be about, and what that is.
+IDS: Final = {"product_id": "product", "cart_id": "cart", "order_id": "order"}
+Ids = tuple[tuple[str, str], ...]
+
+
+def ids_of(kinds: Collection[str]) -> Ids:
+    """Those of IDS that name something of these kinds."""
+    return tuple((name, kind) for name, kind in IDS.items() if kind in kinds)
 
 
 @dataclass(frozen=True)

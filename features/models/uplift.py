@@ -41,7 +41,8 @@ _READERS: Final = tuple(
 
 def vector(customer: Customer, now: int) -> list[float]:
     """The inputs at `now` (ms), all finite: a time as 1 / (1 + it), the rest as log(1 + it)."""
-    states, found = customer.states, list[float]()
+    states = customer.states
+    found: list[float] = []
     for facet, read, is_time in _READERS:
         value = read(states[facet], now)
         if not value >= 0:  # missing (nan): never, or nothing

@@ -13,9 +13,11 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import faust
+from faust.transport.consumer import Consumer as FaustConsumer
 from faust.types.tuples import TP, ConsumerMessage
 
 from engine.logs import faust_redis
@@ -90,16 +92,17 @@ class PlainConsumer(faust_redis.Consumer):
         """From the beginning."""
         return dict.fromkeys(self.assignment(), 0)
 
-    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Nothing to let go."""
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Every few seconds, as to a broker."""
+        found: Any = {str(tp.partition): offset for tp, offset in offsets.items()}
+        return bool(await self._redis.hset("plain:committed", mapping=found) >= 0)
 
-    async def wait_empty(self) -> None:
-        """Nothing waits."""
-
-    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
-        """Nobody asks."""
-        del topics, start_new_transaction
-        return True
+    # What the worker's batches do without: Faust's own book of what was done.
+    commit = FaustConsumer.commit
+    wait_empty = FaustConsumer.wait_empty
+    on_partitions_revoked = FaustConsumer.on_partitions_revoked
+    on_buffer_full = FaustConsumer.on_buffer_full
+    on_buffer_drop = FaustConsumer.on_buffer_drop
 
 
 class PlainTransport(faust_redis.Transport):
