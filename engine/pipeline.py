@@ -1,17 +1,15 @@
-"""A shard's work: fetch all, decide in memory, write all, and settle every doubt by reading.
+"""A shard's work: fetch all, decide in memory, write all.
 
-Must live here: the batch, its comparing commit, ticks, the fate of what fails. Must not: the log's
-client, the store's client, what is decided. Three fates: the world is away -> the same again; the
-event is bad -> quarantine; we are wrong or fenced -> `Stopped` or `Fenced`, and the process ends.
+Must live here: the batch, what its commit holds, ticks, the fate of what fails. Must not: the log's
+client, the store's (tenure.py asks it), what is decided. Three fates: the world is away -> the same
+again; the event is bad -> quarantine; we are wrong or fenced -> `Stopped` or `Fenced`, and the
+process ends.
 """
 
-import asyncio
 import logging
-import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from itertools import islice
-from typing import TypeVar
 
 import msgspec
 import orjson
@@ -28,8 +26,9 @@ from engine.records import KILL, RULES, TICK, VERSIONS, Record
 from engine.rounds import ARM, PART_MAX, PARTS_MAX, begin_arming, cid_of, listing, member
 from engine.run import Run
 from engine.schedules import SCHEDULE, begin, begun, ripe, upcoming
-from engine.store import Commit, Fenced, Position, Round, ShardState, Stopped, Store, StoreAway
+from engine.store import Position, Round, ShardState, Stopped, Store
 from engine.switches import read as read_killed
+from engine.tenure import Tenure
 from engine.versions import MADE, NO_MODEL, Fetch, Models, wanted_book, with_past
 from features.customer import Customer
 from rules.book import Book
@@ -39,11 +38,9 @@ WARM_MAX = 1_000  # customers a shard keeps decoded between commits, about 10 KB
 DUE_MAX = 500
 ROUNDS_MAX = 100  # of them in one commit
 SHARD = "!shard"  # among the customers of its sorted set: when it has something to do itself
-PAUSE_SECONDS, PAUSE_SECONDS_MAX = 0.05, 2.0
 log = logging.getLogger(__name__)
 _state = msgspec.msgpack.Encoder()
 _read_state = msgspec.msgpack.Decoder(ShardState)
-T = TypeVar("T")
 
 
 class Shard:
@@ -52,21 +49,18 @@ class Shard:
     def __init__(self, settings: Settings, store: Store) -> None:
         self.settings = settings
         self.number = settings.shard
-        self._store = store
-        self._token = b""
-        self._position = Position(0)
+        self.tenure = Tenure(store, settings.shard)
         self._state = ShardState()
         self._book = Book.of({}, Shop(), {}, {})
         self._models: Models = {}
         self._stones = False  # whether anybody of this shard was erased
         self._warm: dict[str, Customer] = {}  # as committed, met last at the end
         self.warm_max = WARM_MAX
-        self.sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     @property
     def next_offset(self) -> int:
         """The offset of the next record to be decided; all below are committed."""
-        return self._position.offset
+        return self.tenure.position.offset
 
     @property
     def rules_hash(self) -> str:
@@ -90,13 +84,10 @@ class Shard:
 
     async def open(self) -> int:
         """Become the owner under a new token; the offset to start from."""
-        self._token = secrets.token_hex(16).encode()
         self._warm.clear()
-        self._position, state = await self._patiently(
-            lambda: self._store.claim(self.number, self._token)
-        )
+        state = await self.tenure.claim()
         self._state = _read_state.decode(state) if state else ShardState()
-        self._stones = (await self._prefetch([MARK]))[0] is not None
+        self._stones = (await self.tenure.prefetch([MARK]))[0] is not None
         await self._load_rules(self._state.rules)
         self._book = await with_past(self._book, self._state.past, self._bodies("rules"))
         await self._load_model(self._state.model)
@@ -187,7 +178,7 @@ class Shard:
             rest = self.settings.record_clock or parts < PARTS_MAX
             more = rest and (run.state.rounds or ripe(self._book, run.state, until))
             last = not more and not turns and (on_round or len(names) < DUE_MAX)
-            after = Position(record.offset + 1) if last else _next_step(self._position)
+            after = Position(record.offset + 1) if last else _next_step(self.tenure.position)
             await self._commit(record.offset, after, run)
 
     async def _begin(self, record: Record, until: int) -> None:
@@ -195,7 +186,7 @@ class Shard:
         run = self._run({})
         run.state.log_time = max(run.state.log_time, until)
         begin(self._book, run.state, until, late=not self.settings.record_clock)
-        await self._commit(record.offset, _next_step(self._position), run)
+        await self._commit(record.offset, _next_step(self.tenure.position), run)
 
     async def _go_round(self, run: Run, record: Record, poison: dict[int | str, str]) -> bool:
         """Go on with the rounds as far as one commit may go; False when somebody broke us."""
@@ -213,12 +204,10 @@ class Shard:
         return True
 
     async def _listed(self, one: Round) -> list[str]:
-        return await self._patiently(
-            lambda: self._store.listed(self.number, one.prefix, one.after, PART_MAX)
-        )
+        return await self.tenure.listed(one.prefix, one.after, PART_MAX)
 
     async def _due(self, until: int) -> list[str]:
-        found = await self._patiently(lambda: self._store.due(self.number, until, DUE_MAX + 1))
+        found = await self.tenure.due(until, DUE_MAX + 1)
         return [cid for cid in found if cid != SHARD][:DUE_MAX]
 
     async def _switch(self, record: Record) -> None:
@@ -241,7 +230,7 @@ class Shard:
         await self._commit(record.offset, Position(record.offset + 1), run)
 
     def _bodies(self, kind: str) -> Fetch:
-        return lambda name: self._patiently(lambda: self._store.body(kind, name))
+        return lambda name: self.tenure.body(kind, name)
 
     async def _load_rules(self, digest: str) -> None:
         if not digest:
@@ -260,17 +249,6 @@ class Shard:
             return False
         self._models = models
         return True
-
-    async def _prefetch(self, names: list[str]) -> list[bytes | None]:
-        found = await self._patiently(lambda: self._store.prefetch(self.number, names))
-        if found.owner != self._token:
-            raise Fenced(f"shard {self.number} has another owner now")
-        if found.position != self._position:
-            raise Fenced(
-                f"shard {self.number} stands at {found.position}, not at {self._position} where "
-                "this worker left it"
-            )
-        return found.blobs
 
     async def _commit(self, start: int, after: Position, run: Run) -> None:
         """Write all that the run changed, and take its state over once that is certain."""
@@ -304,43 +282,9 @@ class Shard:
         sent = letters(run.effects, self.number, shards, state, tick=bool(after.step))
         now = round(time.time() * 1_000)
         body = entry(run.effects, sent, start, after.offset, state.log_time, now)
-        commit = Commit(
-            self.number, self._token, self._position, after, _state.encode(state), blobs, alarms,
-            f"{after.offset}-{after.step}", body, listed,
-        )  # fmt: skip
-        await self._settle(commit)
-        self._position, self._state = after, state
+        await self.tenure.commit(after, _state.encode(state), blobs, alarms, body, listed)
+        self._state = state
         self._keep(run.customers)
-
-    async def _settle(self, commit: Commit) -> None:
-        """Commit; when the answer is lost, read where the shard stands before doing it again."""
-        pause = PAUSE_SECONDS
-        while True:
-            try:
-                if await self._store.commit(commit):
-                    return
-            except StoreAway as away:
-                log.warning("shard %d: the store is away (%s)", self.number, away)
-                await self.sleep(pause)  # a full store refuses commits, yet can be read
-                pause = min(PAUSE_SECONDS_MAX, pause * 2)
-            found = await self._patiently(lambda: self._store.prefetch(self.number, []))
-            if found.owner != self._token:
-                raise Fenced(f"shard {self.number} has another owner now")
-            if found.position == commit.after:
-                return
-            if found.position != commit.before:
-                raise Fenced(f"shard {self.number} was moved to {found.position} by another")
-
-    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask until the world answers."""
-        pause = PAUSE_SECONDS
-        while True:
-            try:
-                return await ask()
-            except StoreAway as away:
-                log.warning("shard %d: the store is away (%s)", self.number, away)
-                await self.sleep(pause)
-                pause = min(PAUSE_SECONDS_MAX, pause * 2)
 
     async def _customers(self, names: list[str]) -> dict[str, Customer]:
         """The customers as they were committed last: those at hand, the others from the store.
@@ -349,7 +293,7 @@ class Shard:
         """
         warm = self._warm
         cold = [name for name in names if name not in warm]
-        blobs = await self._prefetch(cold)
+        blobs = await self.tenure.prefetch(cold)
         if self._stones and None in blobs:
             blobs = await self._with_tombstones(cold, blobs)
         fresh = {
@@ -363,7 +307,7 @@ class Shard:
         """For customers without a blob, their tombstones; only a shard that has some asks."""
         unknown = [name for name, blob in zip(names, blobs, strict=True) if blob is None]
         secret = self.settings.secret
-        stones = await self._prefetch([tombstone(secret, name) for name in unknown])
+        stones = await self.tenure.prefetch([tombstone(secret, name) for name in unknown])
         found = dict(zip(unknown, stones, strict=True))
         return [blob or found[name] for name, blob in zip(names, blobs, strict=True)]
 

@@ -151,7 +151,7 @@ class _Shard(Shard):
         self.sent += letters(
             run.effects, self.number, self.settings.shards, run.state, tick=bool(after.step)
         )
-        self._position = after
+        self.tenure.position = after
         self.done.append(run.effects)
 
     def _note(self, cid: str, customer: Customer) -> None:

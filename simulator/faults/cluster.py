@@ -85,7 +85,7 @@ class Cluster:
         """One shard at work: fetch, process, note how far it came."""
         world = self.world
         shard = Shard(self.settings(number), self.make_store(self.memory))
-        shard.sleep = sleep
+        shard.tenure.sleep = sleep
         shard.warm_max = world.order.choice((0, 3, 1_000))
         await shard.open()
         while True:
