@@ -48,7 +48,6 @@ class States(dict[str, Any]):
     __slots__ = ("_facets", "_packed")
 
     def __init__(self, packed: dict[str, Packed], facets: Mapping[str, Facet[Any]]) -> None:
-        super().__init__()
         self._packed = packed
         self._facets = facets
 
@@ -61,8 +60,14 @@ class States(dict[str, Any]):
             state = facet.read(packed[1])
         else:
             state = facet.upgrade(*packed)
-        self[name] = state
-        return state
+        return self.setdefault(name, state)
+
+    def peek(self, name: str) -> Any:
+        """The state for reading alone: who has none shares the initial one with all the others."""
+        found = self.get(name)
+        if found is not None:
+            return found
+        return self[name] if name in self._packed else self._facets[name].blank
 
 
 class Customer:

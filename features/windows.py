@@ -66,7 +66,10 @@ def fold(windows: Windows, event: Event, emit: Emit) -> None:  # noqa: ARG001 - 
 
 def _new(buckets: dict[int, Counts], number: int, span: int) -> Counts:
     """A new bucket; those a span behind the latest go, this one perhaps too."""
-    in_order = not buckets or number > next(reversed(buckets))
+    if not buckets:
+        counts = buckets[number] = Counts()
+        return counts
+    in_order = number > next(reversed(buckets))
     counts = buckets[number] = Counts()
     if not in_order:
         _sort(buckets)

@@ -41,9 +41,14 @@ def vector(customer: Customer, now: int) -> list[float]:
     everything else as log(1 + value), missing as 0. Each is the feature of its name, but read by
     hand and each window once: every example that is opened comes by here.
     """
-    states = customer.states
-    visits, windows, products = states["visits"], states["windows"], states["products"]
-    cart, orders = states["cart"], states["orders"]
+    peek = customer.states.peek
+    visits, windows, products, cart = (
+        peek("visits"),
+        peek("windows"),
+        peek("products"),
+        peek("cart"),
+    )
+    orders = peek("orders")
     views, adds, searches = activity(windows, "24h", now)
     value = items = idle = 0.0
     if carts.is_open(cart, now):

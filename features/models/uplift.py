@@ -41,10 +41,10 @@ _READERS: Final = tuple(
 
 def vector(customer: Customer, now: int) -> list[float]:
     """The inputs at `now` (ms), all finite: a time as 1 / (1 + it), the rest as log(1 + it)."""
-    states = customer.states
+    peek = customer.states.peek
     found: list[float] = []
     for facet, read, is_time in _READERS:
-        value = read(states[facet], now)
+        value = read(peek(facet), now)
         if not value >= 0:  # missing (nan): never, or nothing
             found.append(0.0)
         else:

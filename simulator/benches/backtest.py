@@ -4,8 +4,8 @@
 
 Must live here: the pairing, and the process that backtests. Both decide the made-up shop's events
 by the same rules, the benches' four: the worker's log is there already, with the ticks of each hour
-and the letters of each, as a backtest has them. Both are timed from inside from a tenth of the
-events on, in CPU, so that neither a start nor what else runs on the machine counts.
+and the letters of each, as a backtest has them. Both are timed from inside over the same part of
+the events, in CPU, so that neither a start nor what else runs on the machine counts.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ from simulator.backtest import SECRET, SHARDS, Drive, backtest
 from simulator.backtest_engine import Engine
 from simulator.backtest_history import Past
 from simulator.benches.parts import (
+    TIMED,
     fill,
     four_rules,
     last_line,
@@ -47,16 +48,17 @@ class Records:
     def __init__(self, appends: Sequence[Append], step_ms: int = HOUR) -> None:
         self.total = len(appends)
         self.step_ms = step_ms
-        self.begun = 0.0  # the CPU used when a tenth was read
+        self.cpu: list[float] = []  # used when the part that is timed began, and ended
         self._appends = appends
+        self._timed = [int(part * self.total) for part in TIMED]
 
     def records(self, shards: int) -> Iterator[Past]:
         """See `History.records`; they were routed for as many shards."""
         if shards != SHARDS:
             raise ValueError(f"{shards} shards: these records are for {SHARDS}")
         for number, one in enumerate(self._appends, start=1):
-            if number == self.total // 10:
-                self.begun = time.process_time()
+            if number in self._timed:
+                self.cpu.append(time.process_time())
             yield Past(one, number)
 
     def moment(self, text: str) -> int:
@@ -123,8 +125,8 @@ def main() -> None:
     book = book_from_sources(four_rules())
     history = Records(records)
     found = backtest(history, book, window_ms=WEEK)
-    used = time.process_time() - history.begun
-    cost = used / (found["events"] - history.total // 10) * 1e6
+    first, last = history.cpu
+    cost = (last - first) / ((TIMED[1] - TIMED[0]) * history.total) * 1e6
     print(json.dumps({"cpu_us": cost, "acts": found["acts"]}), flush=True)
 
 

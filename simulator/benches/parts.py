@@ -28,6 +28,7 @@ from simulator.doors import to_record
 from simulator.world import World
 
 SHARDS = 8
+TIMED = (0.2, 0.7)  # the part of the events that a rate is taken of: at its end, too, all is busy
 START = 1_767_571_200_000  # 2026-01-05, a Monday
 DAY = 86_400_000
 SECRET = b"a secret of the benches alone"

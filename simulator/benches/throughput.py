@@ -10,7 +10,7 @@ from rich.console import Console
 
 from simulator.benches.parts import fill, last_line, made_up, median, place, program
 
-EVENTS = 120_000
+EVENTS = 240_000
 CUSTOMERS = 8_000
 ROUNDS = 3
 
