@@ -16,7 +16,7 @@ from engine.lanes import Lanes
 from engine.measures import MEASURES
 from engine.records import Record
 
-BATCH_RECORDS: Final = 4_000
+BATCH_RECORDS: Final = 8_000
 BUSY_POLL_SECONDS: Final = 0.01  # while a lane is full: its turn comes soon
 
 Batch = list[Record]
