@@ -15,7 +15,7 @@ from rich.console import Console
 from engine.logs import broker
 from simulator.benches.parts import Place, fill, last_line, made_up, median, place, program
 
-EVENTS = 160_000
+EVENTS = 240_000
 ROUNDS = 3
 
 
