@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 
+from engine.logs.batches import BATCH_RECORDS
 from engine.logs.redis import RedisLog
 from engine.records import Append
 from tests.fixtures_logs import RedisProcess
@@ -42,18 +43,21 @@ async def test_batches_arrive_and_a_restart_goes_on_where_it_was(
 async def test_killed_again_and_again_nothing_is_lost_or_counted_twice(
     start_worker: Start, log: RedisLog, redis_empty: RedisProcess
 ) -> None:
+    many = SHARDS * (BATCH_RECORDS + 1_000)  # two batches a shard: killed between them
     with redis_empty.client() as client:
         for n in range(2):
-            await log.append(items(n * 20_000, n * 20_000 + 20_000))
+            await log.append(items(n * many, n * many + many))
             worker = start_worker(COUNTING_SECONDS="0.05")
-            await until(lambda n=n: len(seen(client)) > n * 20_000 + 1000)
+            await until(lambda n=n: len(seen(client)) > n * many + 1000)
             worker.kill()
             worker.wait()
         worker = start_worker()
-        await until(lambda: client.exists("laike:worker:0"))
-        await until(lambda: len(seen(client)) == 40_000)
+        await until(
+            lambda: worker.pid == json.loads(client.get("laike:worker:0") or "{}").get("pid")
+        )
+        await until(lambda: len(seen(client)) == 2 * many)
         assert end(worker)[0] == 0
-        assert seen(client) == once_each(40_000)
+        assert seen(client) == once_each(2 * many)
 
 
 async def test_two_workers_split_the_shards(
