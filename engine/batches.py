@@ -5,7 +5,7 @@ Must live here: the cut. Must not: deciding, IO.
 
 from typing import Final
 
-from engine.records import CONTROL, LETTER, TICK, VERSIONS, Record
+from engine.records import LETTER, TICK, VERSIONS, Record, is_event
 from engine.run import customer_of
 
 CUSTOMERS_MAX = 900  # blob, timer and places in the index of each, within the store's values
@@ -24,7 +24,7 @@ def first_run(records: list[Record]) -> tuple[list[Record], list[str]]:
     distinct: set[str] = set()
     for record in records[:RECORDS_MAX]:
         key = record.key
-        is_control = key[:1] == CONTROL
+        is_control = not is_event(key)
         if is_control and key in VERSIONS:
             return (records[: len(cids)], cids) if cids else (records[:1], [""])
         cid = customer_of(record) if is_control else key.decode()

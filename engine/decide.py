@@ -21,7 +21,7 @@ from engine.effects import Effects, Letter, Moment, Row
 from engine.erasure import ERASED, ERASURE, erase, receive_erasure
 from engine.examples import expire, observe
 from engine.gifts import GIFT, receive_gift
-from engine.holdings import LAPSING, holdings_due, lapse, redeemed_by
+from engine.holdings import LAPSING, emitter, holdings_due, lapse, redeemed_by
 from engine.identity import forwarded, link, receive_claim, receive_state
 from engine.ids import birth_id, event_hash
 from engine.journal import Memory, memory, remember, seen_before, write
@@ -130,8 +130,9 @@ def _take(customer: Customer, event: Event, moment: Moment, effects: Effects) ->
 def _told(customer: Customer, moment: Moment, effects: Effects) -> tuple[bool, Sequence[Row]]:
     """What the folds emitted becomes facts; whether he paid, and the rows of what he holds."""
     told, effects.told = effects.told, []
+    emit = emitter(customer, moment, effects)
     for table, row in told:
-        effects.fact(table, {**row, "cid": customer.cid, "version": moment.offset})
+        emit(table, row)
     paid = any(row.get("fact") == "paid" for _, row in told)
     return paid, [row for table, row in told if table in LAPSING]
 

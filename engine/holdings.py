@@ -19,7 +19,7 @@ _HELD: Final[tuple[tuple[str, Any], ...]] = (("coupons", coupon_ledger), ("point
 
 
 def emitter(customer: Customer, moment: Moment, effects: Effects) -> Emit:
-    """What facets write rows with, outside of an event."""
+    """What writes facets' rows; while an event is folded they are told first (`Effects.tell`)."""
 
     def emit(table: str, row: Row) -> None:
         effects.fact(table, {**row, "cid": customer.cid, "version": moment.offset})

@@ -201,8 +201,7 @@ def memory(customer: Customer) -> Memory:
 def write(customer: Customer) -> Memory:
     """The same, for changing."""
     customer.dirty = True
-    found: Memory | None = customer.states.get(ENGINE)
-    return found or customer.states[ENGINE]
+    return memory(customer)
 
 
 ENGINE = "engine"

@@ -13,7 +13,6 @@ RULES = b"!rules"
 MODEL = b"!model"
 KILL = b"!kill"
 REJECTED = b"!rejected"
-CONTROL = b"!"  # what the keys of all of these begin with
 VERSIONS = frozenset((RULES, MODEL, KILL))  # what all records after it are decided under
 
 
@@ -37,4 +36,4 @@ class Append(NamedTuple):
 
 def is_event(key: bytes) -> bool:
     """Whether a record with this key is an event of a customer or a thing (else it is control)."""
-    return key[:1] != CONTROL
+    return key[:1] != b"!"

@@ -66,16 +66,11 @@ def fold(windows: Windows, event: Event, emit: Emit) -> None:  # noqa: ARG001 - 
 
 def _new(buckets: dict[int, Counts], number: int, span: int) -> Counts:
     """A new bucket; those a span behind the latest go, this one perhaps too."""
-    if not buckets:
-        counts = buckets[number] = Counts()
-        return counts
-    in_order = number > next(reversed(buckets))
+    is_late = bool(buckets) and number < next(reversed(buckets))
     counts = buckets[number] = Counts()
-    if not in_order:
+    if is_late:
         _sort(buckets)
-        _trim(buckets, span)
-    elif next(iter(buckets)) < number - span:
-        _trim(buckets, span)
+    _trim(buckets, span)
     return counts
 
 

@@ -6,6 +6,23 @@ from tests.carts import NUDGE, RESCUE, add, engine, timeline
 from tests.memory_engine import DAY, HOUR, MINUTE
 
 
+def linked(world):
+    return [
+        row for entry in world.entries() for row in entry.get("facts", {}).get("identities", ())
+    ]
+
+
+async def ring(names):
+    """An engine in which each of them has viewed once and claims the next."""
+    world = engine(NUDGE)
+    await world.open()
+    for name in names:
+        world.send(0, product_id="p1", userId=name, messageId=f"view of {name}")
+    for name, other in zip(names, (*names[1:], names[0]), strict=True):
+        world.send(2, type="alias", userId=name, previousId=other)
+    return world
+
+
 async def test_an_anonymous_cart_is_rescued_for_the_customer_it_became():
     world = engine(RESCUE)
     add(world, 0, anonymousId="anon")
@@ -15,10 +32,7 @@ async def test_an_anonymous_cart_is_rescued_for_the_customer_it_became():
     await world.run()
     assert timeline(world) == [(30, "notify:cart_waiting")]
     assert world.decisions()[0]["cid"] == "u:u9"
-    links = [
-        row for entry in world.entries() for row in entry.get("facts", {}).get("identities", ())
-    ]
-    assert [(row["alias"], row["cid"]) for row in links] == [("a:anon", "u:u9")]
+    assert [(row["alias"], row["cid"]) for row in linked(world)] == [("a:anon", "u:u9")]
 
 
 async def test_who_paid_on_the_known_side_is_not_rescued_for_the_anonymous_cart():
@@ -61,10 +75,9 @@ async def test_chains_end_at_the_last_id_and_circles_are_refused():
     await world.run()
     (row,) = world.decisions()
     assert row["cid"] == "u:u2"
-    links = [
-        row for entry in world.entries() for row in entry.get("facts", {}).get("identities", ())
-    ]
-    final = {row["alias"]: row["cid"] for row in sorted(links, key=lambda row: row["version"])}
+    final = {
+        row["alias"]: row["cid"] for row in sorted(linked(world), key=lambda row: row["version"])
+    }
     assert final["a:a1"] == final["u:u1"] == "u:u2"
 
 
@@ -87,12 +100,7 @@ async def test_two_ids_that_claim_each_other_at_once_become_one():
     "names", [("u1", "u2"), ("u2", "u1"), ("u2", "u4"), ("u1", "u2", "u3"), ("u4", "u1", "u2")]
 )
 async def test_no_repeat_slips_through_while_ids_claim_each_other_in_a_ring(names):
-    world = engine(NUDGE)
-    await world.open()
-    for name in names:
-        world.send(0, product_id="p1", userId=name, messageId=f"view of {name}")
-    for name, other in zip(names, (*names[1:], names[0]), strict=True):
-        world.send(2, type="alias", userId=name, previousId=other)
+    world = await ring(names)
     for _ in range(20):  # longer than all letters of the two are under way
         for worker in world.workers:
             await worker.process(world.logs[worker.number][worker.next_offset :])
@@ -106,12 +114,7 @@ async def test_no_repeat_slips_through_while_ids_claim_each_other_in_a_ring(name
 
 @pytest.mark.parametrize("names", [("u1", "u2", "u3"), ("u3", "u2", "u1"), ("u2", "u4", "u6")])
 async def test_three_ids_that_claim_each_other_in_a_ring_become_one(names):
-    world = engine(NUDGE)
-    await world.open()
-    for name in names:
-        world.send(0, product_id="p1", userId=name, messageId=f"view of {name}")
-    for name, other in zip(names, (*names[1:], names[0]), strict=True):
-        world.send(2, type="alias", userId=name, previousId=other)
+    world = await ring(names)
     await world.run()
     for name in names:
         world.send(3, product_id="p1", userId=name, messageId=f"view of {name}")
