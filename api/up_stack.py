@@ -7,7 +7,9 @@ Must live here: which processes there are, how each is probed, what is put in pl
 """
 
 import asyncio
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -37,6 +39,7 @@ CLICKHOUSE_PORT = 8123
 API_PORT = 8000
 DRAIN_S = 20
 QUICK_S = 2
+TAKEN = os.strerror(errno.EADDRINUSE)  # in the last words of a part that lost its port
 WORKER = "laike:worker:0"  # the heartbeat of the only worker
 
 
@@ -181,12 +184,12 @@ class Stack:
         self.children[name].wait_ready(lambda: self.leaving)
 
     def _wait_port(self, name: str, make: Callable[[int], Part]) -> None:
-        """Somebody may have taken its port after we looked: then another."""
+        """Somebody may have taken its port after we looked, and be gone by now: then another."""
         try:
             self._wait(name)
-        except PartFailed:
+        except PartFailed as failed:
             port = self.ports[name]
-            if port_free(port) or port == self.plan.port:
+            if port == self.plan.port or TAKEN not in str(failed):
                 raise
             self.told(f"port {port} was taken just now: {name} tries another")
             self._begin(make(any_port()))

@@ -3,10 +3,12 @@
 Only clickhouse-connect over HTTP is used, so nothing here knows which of the two it talks to.
 Inserts are synchronous and column-oriented, of batches made by the caller; after an insert of
 unknown fate the caller inserts again, and the rows' deterministic ids absorb the repeat.
-Errors: BadRowsError (a row does not fit its table; we are wrong), and clickhouse-connect's own.
+Errors: BadRowsError (a row does not fit its table; we are wrong), ClickHouseAway (nobody answers
+at its address), and clickhouse-connect's own.
 """
 
 import difflib
+import logging
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -15,12 +17,27 @@ from urllib.parse import unquote, urlsplit
 import clickhouse_connect
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import OperationalError
+from urllib3.exceptions import HTTPError
 
 from sinks.migrations import MigrationError, migrate, migrations
 
-__all__ = ["BadRowsError", "MigrationError", "connect", "insert", "migrate", "migrations"]
+__all__ = [
+    "BadRowsError",
+    "ClickHouseAway",
+    "MigrationError",
+    "connect",
+    "insert",
+    "migrate",
+    "migrations",
+]
 
 LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
+logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # it logs what it raises
+
+
+class ClickHouseAway(OperationalError):  # noqa: N818 - a state of the world, not a fault of ours
+    """Nobody answers at ClickHouse's address; it may be starting again."""
 
 
 class BadRowsError(ValueError):
@@ -44,19 +61,27 @@ def connect(url: str, *, timeout_seconds: int = 60) -> Client:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("not a ClickHouse address: expected http://[user:password@]host:port")
-    secure = parts.scheme == "https"
-    return clickhouse_connect.get_client(
-        interface=parts.scheme,
-        host=parts.hostname,
-        port=parts.port or (8443 if secure else 8123),
-        username=unquote(parts.username or "default"),
-        password=unquote(parts.password or ""),
-        database=parts.path.strip("/") or "default",
-        compress=False if parts.hostname in LOCAL else "lz4",
-        connect_timeout=5,
-        send_receive_timeout=timeout_seconds,
-        autogenerate_session_id=False,
-    )
+    port = parts.port or (8443 if parts.scheme == "https" else 8123)
+    try:
+        return clickhouse_connect.get_client(
+            interface=parts.scheme,
+            host=parts.hostname,
+            port=port,
+            username=unquote(parts.username or "default"),
+            password=unquote(parts.password or ""),
+            database=parts.path.strip("/") or "default",
+            compress=False if parts.hostname in LOCAL else "lz4",
+            connect_timeout=5,
+            send_receive_timeout=timeout_seconds,
+            autogenerate_session_id=False,
+        )
+    except OperationalError as error:
+        if not isinstance(error.__cause__, HTTPError):  # it answered
+            raise
+        raise ClickHouseAway(
+            f"ClickHouse does not answer at {parts.hostname}:{port}: if it is starting again,"
+            " ask in a moment; `laike doctor` looks whether an engine runs"
+        ) from error
 
 
 _tables: weakref.WeakKeyDictionary[Client, dict[str, tuple[Column, ...]]] = (

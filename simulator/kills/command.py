@@ -26,8 +26,9 @@ def main(arguments: list[str]) -> int:
     if asked.log == "kafka" and (why := broker.missing()):
         sys.stderr.write(f"kills: {why}\n")
         return 1
-    for client in ("clickhouse_connect", "aiokafka"):  # each says every try of what was killed
-        logging.getLogger(client).setLevel(logging.CRITICAL)
+    logging.getLogger("aiokafka").setLevel(
+        logging.CRITICAL
+    )  # it tells every try of what was killed
     plan = Plan(
         kills=asked.kills, log=asked.log, seed=asked.seed, customers_per_second=asked.customers
     )

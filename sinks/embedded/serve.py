@@ -23,6 +23,7 @@ from sinks.embedded.limits import Limits
 from sinks.embedded.server import Doors
 
 HOST = "127.0.0.1"
+_BACKLOG = 128  # connections that wait to be accepted
 _GRACE_SECONDS = 20
 _WATCH_SECONDS = 0.5
 
@@ -66,6 +67,7 @@ def _listen(port: int) -> Iterator[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, port))
+            listener.listen(_BACKLOG)  # at once: until then, another may bind it as well
         except OSError as error:
             raise CannotServeError(
                 f"port {port} of {HOST} cannot be had ({error.strerror}): name another, or 0"
@@ -118,7 +120,7 @@ def _run(
             date_header=True,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=_GRACE_SECONDS,
-            backlog=128,
+            backlog=_BACKLOG,
         )
     )
     try:

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
+from api.preflight import any_port
 from sinks.embedded.folder import served_at
 from sinks.embedded.process import NotStartedError, start
 from tests.patience import SECONDS, wait_for
@@ -53,6 +55,22 @@ def test_a_taken_port_is_named(tmp_path):
         port = holder.getsockname()[1]
         with pytest.raises(NotStartedError, match=f"port {port} of 127.0.0.1 cannot be had"):
             start(tmp_path / "data", port)
+
+
+def test_of_two_at_once_on_a_port_one_is_told_that_it_is_taken(tmp_path):
+    port = any_port()
+
+    def one(name):
+        try:
+            return start(tmp_path / name, port)
+        except NotStartedError as error:
+            return str(error)
+
+    with ThreadPoolExecutor() as pool:
+        served, refused = sorted(pool.map(one, "ab"), key=lambda had: isinstance(had, str))
+    with served:
+        assert httpx.get(f"{served.url}/ping").text == "Ok.\n"
+    assert f"port {port} of 127.0.0.1 cannot be had (Address already in use)" in refused
 
 
 @pytest.mark.parametrize("arguments", [("--port", "99999"), ("--queries", "0"), ("--port", "x")])

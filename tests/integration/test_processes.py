@@ -11,6 +11,7 @@ import pytest
 
 from api.processes import Child, Part, PartFailed, command
 from api.up_lock import FolderInUse, FolderLock, running, start_of
+from api.up_stack import Plan, Stack
 from tests.patience import SECONDS, wait_for
 
 
@@ -28,6 +29,31 @@ def test_a_part_that_is_not_ready_tells_its_last_lines(tmp_path):
     )
     with pytest.raises(PartFailed, match=r"(?s)ended with exit code 4.*no such table"):
         child.wait_ready(lambda: False)
+
+
+def test_a_part_whose_port_was_taken_tries_another_though_the_taker_is_gone(tmp_path):
+    told = []
+    (tmp_path / "logs").mkdir()
+    stack = Stack(Plan(tmp_path, tmp_path, "test", port=9), told.append)
+    stack._lock = FolderLock.take(tmp_path, "test")
+
+    def make(port):
+        stack.ports["one"] = port
+        fails = f"raise SystemExit('cannot listen on port {port}: Address already in use')"
+        if port < 1024:
+            return part(fails, ready=lambda: False)
+        return part("import time; time.sleep(600)")
+
+    stack._begin(make(7))  # nobody is there
+    stack._wait_port("one", make)
+    assert told == ["starting one", "port 7 was taken just now: one tries another", "starting one"]
+    assert stack.children["one"].running
+    stack.quiet("one", 5)
+
+    stack._begin(make(9))  # as the user named it
+    with pytest.raises(PartFailed, match="cannot listen on port 9"):
+        stack._wait_port("one", make)
+    stack.stop(5)
 
 
 def test_a_part_that_hangs_is_told_of_after_its_time(tmp_path):

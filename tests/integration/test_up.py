@@ -78,14 +78,17 @@ def send(data, number):
 
 
 def rows(data, table="events"):
-    """How many rows; the command is asked only where no engine runs, as it is asked often."""
-    holder = running(data)
-    with suppress(ClickHouseError, OSError):
-        if holder and holder.clickhouse:
+    """How many rows; None while the ClickHouse of a running engine starts again.
+
+    The command is asked only where no engine runs, as it is asked often.
+    """
+    if (holder := running(data)) and holder.clickhouse:
+        with suppress(ClickHouseError, OSError):
             client = connect(holder.clickhouse)
             (found,) = client.query(f"SELECT count() FROM {table} FINAL").result_rows[0]
             client.close()
             return found
+        return None
     done = laike("query", f"SELECT count() FROM {table} FINAL", "--data", data, "--json")
     assert done.returncode == 0, done.stderr
     return last_json(done)["rows"][0][0]
