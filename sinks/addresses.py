@@ -38,10 +38,13 @@ _METADATA = frozenset(
         ),
     )
 )
-# What `is_global` of Python 3.11 lets pass: protocol assignments, 6to4's relay and its prefix,
-# documentation.
+# What `is_global` of one 3.11 or another lets pass: protocol assignments (ORCHID is one), 6to4's
+# relay and its prefix, documentation.
 _SPECIAL = tuple(
-    map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "2002::/16", "3fff::/20"))
+    map(
+        ipaddress.ip_network,
+        ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2002::/16", "3fff::/20"),
+    )
 )
 _ISATAP = (0x00005EFE, 0x02005EFE)  # the middle of an IPv6 address that holds an IPv4 one
 
