@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -82,10 +83,13 @@ def listens(pid: int, port: int) -> bool:
 
     An answer alone may come from another engine that took the port a moment before.
     """
+    held = set[str]()
     try:
         rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-        held = [str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()]
-    except FileNotFoundError:
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                held.add(str(descriptor.readlink()))
+    except OSError:  # it is gone, and only root may still look at what is left of it
         return not Path("/proc/net/tcp").exists()
     mine = {f"socket:[{row[9]}]" for row in rows if int(row[1].rpartition(":")[2], 16) == port}
     return not mine.isdisjoint(held)

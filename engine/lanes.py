@@ -139,6 +139,7 @@ class Lanes:
         self._going = asyncio.Event()
         self._going.set()
         self._closings = 0
+        self._opening = asyncio.Lock()
         self.changed = asyncio.Event()
 
     def __iter__(self) -> Iterator[Lane]:
@@ -159,17 +160,18 @@ class Lanes:
 
     async def open(self, number: int) -> int | None:
         """The offset to fetch this shard from, opened if need be; None when closed meanwhile."""
-        lane = self._lanes.get(number)
-        if lane is None:
-            closings = self._closings
-            shard = await self._make_shard(number)
-            await shard.open()
-            if self._closings != closings:
-                await shard.close()
-                return None
-            lane = self._lanes[number] = Lane(shard, self._room, self._going, self._failed)
-            self.changed.set()
-        return lane.rewind()
+        closings = self._closings
+        async with self._opening:  # Faust may ask again meanwhile: a second owner fences the first
+            if self._closings == closings and number not in self._lanes:
+                shard = await self._make_shard(number)
+                await shard.open()
+                if self._closings == closings:
+                    lane = Lane(shard, self._room, self._going, self._failed)
+                    self._lanes[number] = lane
+                    self.changed.set()
+                else:
+                    await shard.close()
+            return self._lanes[number].rewind() if self._closings == closings else None
 
     @property
     def paused(self) -> bool:

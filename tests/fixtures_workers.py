@@ -49,8 +49,9 @@ def start_worker(redis_empty: RedisProcess, tmp_path: Path) -> Iterator[Start]:
 
     yield start
     for process in started:
-        with process:  # closes its pipe and waits
-            process.kill()
+        process.kill()
+        if process.stderr and not process.stderr.closed:
+            sys.stderr.write(process.communicate()[1])  # pytest shows it when the test fails
 
 
 def start_real_worker(settings: Settings, **variables: str) -> "subprocess.Popen[str]":

@@ -84,7 +84,11 @@ class BatchConsumer:
         """To our own next offsets: the broker's commit trails and is for its own graphs only."""
         if self.app.should_stop:
             return {}
-        opened = {tp: await self.app.lanes.open(tp.partition) for tp in sorted(self._mine)}
+        opened = {
+            tp: await self.app.lanes.open(tp.partition)
+            for tp in sorted(self._mine)
+            if tp in self._mine  # still
+        }
         offsets = {tp: at for tp, at in opened.items() if at is not None and tp in self._mine}
         await self.seek_wait(offsets)
         return offsets

@@ -3,12 +3,14 @@
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 from itertools import repeat
 
 import pytest
 
+from api.preflight import listens
 from api.processes import Child, Part, PartFailed, command
 from api.up_lock import FolderInUse, FolderLock, running, start_of
 from api.up_stack import Plan, Stack
@@ -29,6 +31,17 @@ def test_a_part_that_is_not_ready_tells_its_last_lines(tmp_path):
     )
     with pytest.raises(PartFailed, match=r"(?s)ended with exit code 4.*no such table"):
         child.wait_ready(lambda: False)
+
+
+def test_a_process_listens_where_it_does_and_none_that_has_ended_does():
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = door.getsockname()[1]
+        assert listens(os.getpid(), port)
+        gone = subprocess.Popen([sys.executable, "-c", ""])
+        os.waitid(os.P_PID, gone.pid, os.WEXITED | os.WNOWAIT)  # ended, and not yet waited for
+        assert not listens(gone.pid, port)
+        gone.wait()
+        assert not listens(gone.pid, port)
 
 
 def test_a_part_whose_port_was_taken_tries_another_though_the_taker_is_gone(tmp_path):

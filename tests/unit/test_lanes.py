@@ -123,6 +123,33 @@ async def test_what_process_raises_is_told_once_and_nothing_is_fed_after_it() ->
     await world.lanes.close(0.02)
 
 
+async def test_a_shard_asked_for_twice_at_once_is_opened_once() -> None:
+    world = World()
+    gate = await world.make(0)
+    both = [asyncio.create_task(world.lanes.open(0)) for _ in range(2)]
+    await turns()
+    gate.opened.release()
+    gate.opened.release()
+    assert await asyncio.gather(*both) == [0, 0]
+    assert not gate.opened.locked(), "a second opening would fence the first"
+    assert [lane.shard for lane in world.lanes] == [gate]
+    await world.lanes.close(0.02)
+
+
+async def test_who_waits_to_open_a_shard_that_was_let_go_meanwhile_opens_none() -> None:
+    world = World()
+    slow, other = await world.make(0), await world.make(1)
+    both = [asyncio.create_task(world.lanes.open(number)) for number in (0, 1)]
+    await turns()
+    await world.lanes.close(0.02)
+    for gate in (slow, other):
+        gate.opened.release()
+    assert await asyncio.gather(*both) == [None, None]
+    assert slow.closed
+    assert not other.opened.locked(), "it may be another worker's by now"
+    assert not list(world.lanes)
+
+
 async def test_rest_waits_for_the_batch_in_flight_but_not_for_ever() -> None:
     world = World()
     gate = await world.open()
