@@ -20,6 +20,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from redis.exceptions import RedisError
 
 from engine import status
+from engine.ending import end
 from engine.log import LogAway
 from simulator.doors import to_record
 from simulator.kills.audit import Audit, read_entry
@@ -97,12 +98,10 @@ class Run:
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            ended = await asyncio.gather(*tasks, return_exceptions=True)
-        for error in ended:
-            if isinstance(error, Exception):
-                raise error
+            await end(tasks)
+        for task in tasks:
+            if not task.cancelled():
+                task.result()
 
     async def _tell(self) -> None:
         """Begin stories at their rate and send what is due; nothing is given up."""
