@@ -1,6 +1,7 @@
 """Real processes killed for a short while; and the audit finds what it is there to find."""
 
 import asyncio
+import json
 import shutil
 import subprocess
 import tempfile
@@ -43,7 +44,7 @@ async def test_killed_stopped_and_cut_off_nothing_is_lost_and_nothing_comes_twic
         ],
     )
     told = await run(plan, folder)
-    assert told["clean"], told["findings"]
+    assert told["clean"], json.dumps(told, indent=1)  # all of it: it may not happen again
     assert told["kills"] >= 4
     assert told["redelivered"] >= 1  # the receiver had it when the relay died
     repeats = [told[name] for name in told if name.endswith("_repeats")]
@@ -66,7 +67,7 @@ async def test_on_kafka_through_a_rebalance_and_a_fall_of_the_broker(folder):
         faults=[faults.kill_in_rebalance, faults.kill_relay, faults.kill_broker],
     )
     told = await run(plan, folder)
-    assert told["clean"], told["findings"]
+    assert told["clean"], json.dumps(told, indent=1)  # all of it: it may not happen again
     assert told["kills"] >= 4
     assert told["coupons"] > 10
 
