@@ -162,16 +162,17 @@ class Lanes:
         """The offset to fetch this shard from, opened if need be; None when closed meanwhile."""
         closings = self._closings
         async with self._opening:  # Faust may ask again meanwhile: a second owner fences the first
-            if self._closings == closings and number not in self._lanes:
+            if self._closings != closings:
+                return None
+            if number not in self._lanes:
                 shard = await self._make_shard(number)
                 await shard.open()
-                if self._closings == closings:
-                    lane = Lane(shard, self._room, self._going, self._failed)
-                    self._lanes[number] = lane
-                    self.changed.set()
-                else:
+                if self._closings != closings:
                     await shard.close()
-            return self._lanes[number].rewind() if self._closings == closings else None
+                    return None
+                self._lanes[number] = Lane(shard, self._room, self._going, self._failed)
+                self.changed.set()
+            return self._lanes[number].rewind()
 
     @property
     def paused(self) -> bool:

@@ -26,9 +26,8 @@ def main(arguments: list[str]) -> int:
     if asked.log == "kafka" and (why := broker.missing()):
         sys.stderr.write(f"kills: {why}\n")
         return 1
-    logging.getLogger("aiokafka").setLevel(
-        logging.CRITICAL
-    )  # it tells every try of what was killed
+    # It tells every try to reach what was killed.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     plan = Plan(
         kills=asked.kills, log=asked.log, seed=asked.seed, customers_per_second=asked.customers
     )
