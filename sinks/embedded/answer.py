@@ -104,11 +104,12 @@ def _settings(
 def _insert(
     request: Request, asked: Statement, data: Source, connection: Connection, out: Output
 ) -> None:
-    connection.set({f"param_{name}": value for name, value in request.parameters.items()})
     form = asked.format or request.format or "Values"
-    rows, size = connection.insert(asked.text, form, data)
-    out.summary.written_rows, out.summary.written_bytes = rows, size
-    out.summary.read_rows, out.summary.read_bytes = rows, size
+    done = connection.insert(
+        asked.text, form, data, clause=asked.clause, parameters=request.parameters
+    )
+    out.summary.written_rows = out.summary.read_rows = done.written_rows
+    out.summary.written_bytes = out.summary.read_bytes = done.written_bytes
 
 
 def _query(

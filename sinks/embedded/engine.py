@@ -8,11 +8,11 @@ Errors: EngineError, with ClickHouse's code.
 
 import importlib
 import re
-import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,13 +24,17 @@ _chdb: Any = importlib.import_module("chdb._chdb")  # compiled, without types
 
 _CODE = re.compile(r"Code: (\d+)\. DB::Exception: ")
 _VERSION_TAIL = re.compile(r"\s*\(version [^()]*(\([^()]*\))?\)\s*$")
-_APPEND = 8 << 20
-_SETTING = re.compile(r"\w+")
+_OF_A_FILE = re.compile(
+    r"\(in file/uri /dev/fd/\d+\): "
+    r"|(: While executing File: data for INSERT was parsed from file)?\. \(\w+\) \(version [^)]*\)"
+)
+_TWICE = re.compile(r"^(Code: \d+\. DB::Exception: )\1")
+_PIECE = 1 << 20
+_WORD = re.compile(r"\w+")
 
 BAD_ARGUMENTS, SESSION_NOT_FOUND, SESSION_IS_LOCKED = 36, 372, 373
 TOO_MANY_QUERIES, NOT_IMPLEMENTED, UNKNOWN_SETTING = 202, 48, 115
-NOT_ENOUGH_SPACE = 243
-_ROOM = 16 << 20  # a part reserves its own size on the disk, 1 MiB at the least
+NOT_ENOUGH_SPACE, UNKNOWN_FORMAT = 243, 73
 
 
 class EngineError(Exception):
@@ -53,6 +57,10 @@ class EngineError(Exception):
     def made(cls, code: int, name: str, message: str) -> "EngineError":
         """One of our own, in the same form."""
         return cls(code, f"Code: {code}. DB::Exception: {message}. ({name})")
+
+    def of_data(self) -> "EngineError":
+        """What would be said had the data come with the statement, not from a file."""
+        return EngineError(self.code, _TWICE.sub(r"\1", _OF_A_FILE.sub("", str(self))))
 
 
 class Piece(NamedTuple):
@@ -85,8 +93,8 @@ def _errors() -> Iterator[None]:
 class Connection:
     """One session of the engine, used by one thread at a time."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, path: str, spool: Path) -> None:
+        self._spool = spool
         with _errors():
             self._raw = _chdb.connect(path)
 
@@ -97,7 +105,7 @@ class Connection:
     def set(self, settings: Mapping[str, str]) -> None:
         """Change settings of this session; raises EngineError for an unknown one."""
         for name in settings:
-            if not _SETTING.fullmatch(name):
+            if not _WORD.fullmatch(name):
                 raise EngineError.made(UNKNOWN_SETTING, "UNKNOWN_SETTING", f"Setting {name!r}")
         if settings:
             pairs = (f"{name} = {quoted(value)}" for name, value in settings.items())
@@ -154,36 +162,46 @@ class Connection:
                 with _errors():
                     self._raw.streaming_cancel_query(handle)
 
-    def insert(self, head: bytes, form: str, source: Source) -> tuple[int, int]:
+    def insert(
+        self,
+        head: bytes,
+        form: str,
+        source: Source,
+        *,
+        clause: bytes = b"",
+        parameters: Mapping[str, str] | None = None,
+    ) -> Summary:
         """Insert what the source holds, all of it or nothing up to a million rows.
 
-        chdb says that all went well when the disk had no room for the part, so the disk is asked:
-        before, and after, since it may have filled meanwhile. An insert that is refused though it
-        was applied is one of unknown fate, as any caller must know them.
+        `clause` are the statement's SETTINGS. By way of a file: chdb's own insert by pieces says
+        that all went well whatever kept the rows out, a limit, too many parts, a full disk.
         """
-        self._need_room(0)
-        with _errors():
-            handle = self._raw.send_insert(head.decode("utf-8", "surrogateescape"), form)
-        try:
-            while data := source.read(_APPEND):
-                with _errors():
-                    self._raw.insert_append(handle, data)
-        except BaseException:
-            with suppress(RuntimeError):
-                self._raw.insert_cancel(handle)
-            raise
-        with _errors():
-            result = self._raw.insert_done(handle)
-        self._need_room(result.bytes_written())
-        return result.rows_written(), result.bytes_written()
+        if not _WORD.fullmatch(form):
+            raise EngineError.made(UNKNOWN_FORMAT, "UNKNOWN_FORMAT", f"Unknown format {form!r}")
+        with _written(source, self._spool) as file:  # by its number: a path may be a pattern
+            infile = f"FROM INFILE '/dev/fd/{file}' COMPRESSION 'none'".encode()
+            sql = b"\n".join([head, infile, clause, f"FORMAT {form}".encode()])  # so comments end
+            summary = Summary()
+            try:
+                self.whole(sql, "Null", parameters, summary)
+            except EngineError as error:
+                raise error.of_data() from None
+        return summary
 
-    def _need_room(self, size: int) -> None:
-        free = shutil.disk_usage(self._path).free
-        if free < _ROOM + size:
-            told = (
-                f"Cannot reserve {size / 2**20:.2f} MiB, not enough space: {free:,} bytes are free"
-            )
-            raise EngineError.made(NOT_ENOUGH_SPACE, "NOT_ENOUGH_SPACE", told)
+
+@contextmanager
+def _written(source: Source, spool: Path) -> Iterator[int]:
+    """The descriptor of a file without a name that has all of it."""
+    with ExitStack() as held:
+        try:
+            file = held.enter_context(tempfile.TemporaryFile(dir=spool, buffering=0))
+            while data := source.read(_PIECE):
+                while data:
+                    data = data[file.write(data) :]
+        except OSError as error:
+            told = f"Cannot write what is to be inserted: {error.strerror}"
+            raise EngineError.made(NOT_ENOUGH_SPACE, "NOT_ENOUGH_SPACE", told) from error
+        yield file.fileno()
 
 
 @dataclass
@@ -197,10 +215,11 @@ class _Session:
 class Engine:
     """The engine on one folder; one process a folder, any number of threads."""
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
+    def __init__(self, folder: Path, spool: Path, limits: Limits) -> None:
         self.limits = limits
+        self._spool = spool
         self._path = str(folder)
-        self._keeper = Connection(self._path)
+        self._keeper = Connection(self._path, self._spool)
         self._sessions: dict[str, _Session] = {}
         self._lock = threading.Lock()
         facts = self._keeper.whole("SELECT version(), timezone(), hostName()").data.decode()
@@ -220,7 +239,7 @@ class Engine:
     ) -> Iterator[Connection]:
         """A connection of one's own, or a session's, which nobody else has meanwhile."""
         if not session_id:
-            fresh = Connection(self._path)
+            fresh = Connection(self._path, self._spool)
             try:
                 yield fresh
             finally:
@@ -255,7 +274,7 @@ class Engine:
                         "TOO_MANY_SIMULTANEOUS_QUERIES",
                         f"Too many sessions: {self.limits.sessions} are open",
                     )
-                connection = Connection(self._path)
+                connection = Connection(self._path, self._spool)
                 connection.set(self.defaults)
                 session = _Session(connection, timeout, time.monotonic())
                 self._sessions[session_id] = session

@@ -88,7 +88,7 @@ def _run(
     shutil.rmtree(spool, ignore_errors=True)
     spool.mkdir()
     try:
-        engine = Engine(folder, limits)
+        engine = Engine(folder, spool, limits)
     except EngineError as error:
         raise CannotServeError(
             f"the engine does not open {folder}: {error}\n"

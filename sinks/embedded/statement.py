@@ -45,6 +45,7 @@ class Statement:
     verb: str
     format: str  # as the statement says it; empty when it does not
     data_at: int | None = None
+    clause: bytes = b""  # the SETTINGS of an INSERT with data, which are not in its text
 
     @property
     def has_result(self) -> bool:
@@ -62,8 +63,9 @@ def read(sql: bytes) -> Statement:
 
     >>> read(b"SELECT 1 AS format FORMAT JSON SETTINGS max_threads = 1").format
     'JSON'
-    >>> read(b"INSERT INTO t (a) FORMAT CSV\n1\n")
-    Statement(text=b'INSERT INTO t (a) ', verb='INSERT', format='CSV', data_at=29)
+    >>> found = read(b"INSERT INTO t SETTINGS a = 1 FORMAT CSV\n1\n")
+    >>> found.text, found.clause, found.format, found.data_at
+    (b'INSERT INTO t ', b'SETTINGS a = 1 ', 'CSV', 40)
     """
     words = _words(sql)
     verb = next(words, None)
@@ -96,21 +98,29 @@ def _words(sql: bytes) -> Iterator[tuple[str, int, int]]:
 
 
 def _read_insert(sql: bytes, words: Iterator[tuple[str, int, int]]) -> Statement:
-    before = "INSERT"
+    before, clause_at = "INSERT", None
     for word, start, end in words:
         named = before in {"INTO", "TABLE", "."}  # a table may have a keyword's name
         if word == "INFILE" and before == "FROM":
             raise BadStatementError(344, "SUPPORT_IS_DISABLED", "FROM INFILE is not allowed")
         if word in {"SELECT", "WITH"} and not named:
             return Statement(sql[: _end(sql)], "INSERT", "")
+        if word == "SETTINGS" and not named:
+            clause_at = start
         if word == "VALUES" and not named:
-            return Statement(sql[:start], "INSERT", "Values", end)
+            return _with_data(sql[:start], clause_at, "Values", end)
         if word == "FORMAT" and not named:
             _, name_start, name_end = next(words, ("", end, end))
             name = sql[name_start:name_end].decode("utf-8", "replace")
-            return Statement(sql[:start], "INSERT", name, _after_name(sql, name_end))
+            return _with_data(sql[:start], clause_at, name, _after_name(sql, name_end))
         before = word
-    return Statement(sql[: _end(sql)], "INSERT", "", len(sql))
+    return _with_data(sql[: _end(sql)], clause_at, "", len(sql))
+
+
+def _with_data(head: bytes, clause_at: int | None, form: str, data_at: int) -> Statement:
+    """An INSERT whose data begin at `data_at`; its SETTINGS are kept apart."""
+    at = len(head) if clause_at is None else clause_at
+    return Statement(head[:at], "INSERT", form, data_at, head[at:])
 
 
 def _after_name(sql: bytes, at: int) -> int:

@@ -241,6 +241,45 @@ def test_a_bad_row_inserts_nothing(table):
     assert table.command("SELECT count() FROM t") == 0
 
 
+@pytest.mark.parametrize(
+    ("engine", "settings", "name"),
+    [
+        ("CONSTRAINT low CHECK id < 3", {}, "VIOLATED_CONSTRAINT"),
+        ("", {"max_execution_time": 0.000001}, "TIMEOUT_EXCEEDED"),
+        ("", {"max_partitions_per_insert_block": 1}, "TOO_MANY_PARTS"),
+    ],
+)
+def test_what_keeps_rows_out_while_they_are_written_is_an_error(clickhouse, engine, settings, name):
+    columns = ", ".join(filter(None, ["id UInt64", engine]))
+    clickhouse.command(f"CREATE TABLE t ({columns}) ENGINE = MergeTree ORDER BY id PARTITION BY id")
+    rows = [[n] for n in range(5)]
+    with pytest.raises(DatabaseError, match=name) as told:
+        clickhouse.insert("t", rows, column_names=["id"], settings=settings)
+    assert "file" not in str(told.value)
+    assert clickhouse.command("SELECT count() FROM t") == 0
+    clickhouse.insert("t", rows[:2], column_names=["id"])
+    assert clickhouse.command("SELECT count() FROM t") == 2
+
+
+def test_an_insert_with_settings_and_comments(table):
+    block = b"1,x,2026-01-01 00:00:00,0\n"
+    for head in (
+        b"INSERT INTO t SETTINGS max_insert_threads = 1, input_format_parallel_parsing = 0 FORMAT CSV\n",
+        b"INSERT INTO t /* settings */ (id, name, at, price) -- to the end\n FORMAT CSV\n",
+    ):
+        table.raw_insert(insert_block=head + block)
+    assert table.command("SELECT sum(id) FROM t") == 2
+
+
+def test_a_folder_may_have_any_name(tmp_path):
+    with start(tmp_path / "a{b,c}*[d] 'é'") as server:
+        client = client_of(server.url)
+        client.command("CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a")
+        client.insert("t", [[7]], column_names=["a"])
+        assert client.command("SELECT sum(a) FROM t") == 7
+        client.close()
+
+
 def test_a_big_result_is_whole(clickhouse):
     total = rows = 0
     with clickhouse.query_column_block_stream("SELECT number FROM numbers(3000000)") as stream:
