@@ -109,7 +109,7 @@ class Stories:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         self.expected = Expected()
-        self.begun = self.sent = 0
+        self.begun = self.ended = 0
         self.last_left = 0.0  # when the last cart was left
         self._due: list[_Due] = []
         self._waiting: list[_Due] = []  # for a merge
@@ -117,8 +117,8 @@ class Stories:
 
     @property
     def open(self) -> int:
-        """How many stories are not told to their end."""
-        return len(self._due) + len(self._waiting)
+        """How many stories are not told to their end; a step that is being sent counts."""
+        return self.begun - self.ended
 
     @property
     def merging(self) -> list[str]:
@@ -147,10 +147,10 @@ class Stories:
     def told(self, due: _Due, now: float) -> None:
         """A step was acknowledged: the story goes on."""
         step = due.steps.pop(0)
-        self.sent += len(step.items)
         if any(item.get("event") == "Product Added" for item in step.items):
             self.last_left = now
         if not due.steps:
+            self.ended += 1
             return
         due.at = now + due.steps[0].pause
         if due.steps[0].merged:

@@ -17,7 +17,7 @@ from simulator.kills.machine import Process
 from simulator.kills.proxy import Proxy
 from simulator.kills.receiver import Receiver
 from simulator.kills.run import Plan, run
-from simulator.kills.story import PAYING, RESCUE, THIRD_LOOK, WELCOME, Expected
+from simulator.kills.story import PAYING, RESCUE, THIRD_LOOK, WELCOME, Expected, Stories
 from sinks.clickhouse import connect, insert, migrate
 
 NOW = 1_780_000_000_000
@@ -70,6 +70,22 @@ async def test_on_kafka_through_a_rebalance_and_a_fall_of_the_broker(folder):
     assert told["clean"], json.dumps(told, indent=1)  # all of it: it may not happen again
     assert told["kills"] >= 4
     assert told["coupons"] > 10
+
+
+def test_a_story_is_open_until_its_last_step_is_acknowledged_also_while_one_is_sent():
+    stories, now, steps = Stories(seed=1), 0.0, 0
+    for _ in range(9):
+        stories.begin(now)
+    while stories.open:
+        now += 1
+        sending = stories.due(now)
+        assert stories.open >= len(sending)
+        for _, due in sending:
+            stories.told(due, now)
+        stories.merged(set(stories.merging))
+        steps += len(sending)
+    assert not stories.due(now + 100)
+    assert steps > 9
 
 
 def test_a_process_is_asked_why_it_ended_since_its_last_start_and_whatever_came_after(tmp_path):
