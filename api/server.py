@@ -30,6 +30,7 @@ from api.privacy import router as privacy_calls
 from api.proposals import Proposals
 from api.sealing import Sealing
 from api.sources import Sources, ensure_sources
+from engine.ending import end
 from engine.keys import open_keys
 from engine.log import Log
 from engine.logs import open_log
@@ -161,15 +162,13 @@ async def run(app: FastAPI, host: str, port: int, background: Sequence[Backgroun
         server.should_exit = True
         await door
     finally:
-        for task in beside:
-            task.cancel()
-        ended = await asyncio.gather(*beside, return_exceptions=True)
+        await end(beside)
         for sign in STOP_SIGNALS:
             loop.remove_signal_handler(sign)
         listening.close()
-    for one in ended:
-        if isinstance(one, Exception):
-            raise one
+    for task in beside:
+        if not task.cancelled():
+            task.result()
 
 
 def listen(host: str, port: int) -> socket.socket:
