@@ -162,7 +162,7 @@ async def run(app: FastAPI, host: str, port: int, background: Sequence[Backgroun
         server.should_exit = True
         await door
     finally:
-        await end(beside)
+        await end(beside, DRAIN_SECONDS)
         for sign in STOP_SIGNALS:
             loop.remove_signal_handler(sign)
         listening.close()

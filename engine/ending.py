@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from typing import Any
 
 
-async def end(tasks: "Iterable[asyncio.Future[Any]]") -> None:
-    """Cancel until all have ended.
+async def end(tasks: "Iterable[asyncio.Future[Any]]", seconds: float = 0.1) -> None:
+    """Cancel until all have ended; each time they have so many seconds to finish what is begun.
 
     Once is not enough: on Python 3.11 `asyncio.wait_for`, in which redis-py sends, can swallow a
     cancellation (bpo-37658). Whoever cancels once and waits, as `asyncio.wait_for` itself and a
@@ -19,4 +19,4 @@ async def end(tasks: "Iterable[asyncio.Future[Any]]") -> None:
     while left := {task for task in left if not task.done()}:
         for task in left:
             task.cancel()
-        await asyncio.wait(left, timeout=0.1)
+        await asyncio.wait(left, timeout=seconds)

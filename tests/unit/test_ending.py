@@ -23,6 +23,22 @@ async def test_a_task_that_loses_cancellations_ends_all_the_same():
     assert all(task.cancelled() for task in tasks)
 
 
+async def test_a_task_may_finish_what_it_has_begun():
+    said = []
+
+    async def careful() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.3)
+            said.append("done")
+
+    task = asyncio.create_task(careful())
+    await asyncio.sleep(0)
+    await end([task], 60)
+    assert said == ["done"]
+
+
 async def test_what_has_ended_is_left_alone():
     done = asyncio.create_task(asyncio.sleep(0, "said"))
     await done
