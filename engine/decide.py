@@ -96,7 +96,7 @@ def _apply(customer: Customer, mine: Memory, event: Event, moment: Moment, effec
     if event.type in {"identify", "alias"}:
         link(customer, event, moment, effects)
     if paid or not mine.example.opened:
-        observe(customer, event, moment, effects, paid=paid)
+        observe(customer, event, moment, paid=paid)
     baskets.observe(customer, event, moment, effects, paid=paid)
     if event.name in TELLING:
         tell_profile(customer, moment, effects)

@@ -1,10 +1,12 @@
 """Examples for the models of buying: inputs kept as they were when the score was given.
 
-Must live here: opening the example of the next 24 hours, closing it by a purchase or its deadline.
-Must not: learning (learner.py), longer horizons (returns.py). One open example a model and
-customer; a label is never known before it happened.
+Must live here: opening the example of the next 24 hours, what it becomes, closing it at its
+deadline. Must not: learning (learner.py), longer horizons (returns.py). One open example a model
+and customer; a yes is told no earlier than a no, else a new shop's first day, and every rush,
+would be learned as if everybody bought.
 """
 
+import math
 import struct
 
 from engine import returns
@@ -21,16 +23,14 @@ _LAYOUT = struct.Struct(f"<{len(INPUTS)}e")
 _OLDER = struct.Struct(f"<{len(INPUTS)}f")
 
 
-def observe(
-    customer: Customer, event: Event, moment: Moment, effects: Effects, *, paid: bool
-) -> None:
-    """Close the open example if this event is the purchase; else open one if none is."""
+def observe(customer: Customer, event: Event, moment: Moment, *, paid: bool) -> None:
+    """Note it if this event is the purchase of the open example; else open one if none is."""
     if paid:
         returns.begin(customer, moment)
     example = memory(customer).example
     if example.opened:
         if paid and example.opened < event.at <= example.deadline:
-            _close(customer, example, 1, effects)
+            write(customer).example.label = 1
         return
     if paid or moment.log_time - event.at > LATE_EVENT_MS:
         return
@@ -44,10 +44,17 @@ def observe(
 
 
 def expire(customer: Customer, until: int, effects: Effects) -> None:
-    """Close the example whose deadline is at or before `until` (ms): nothing was bought."""
+    """Close the example whose deadline is at or before `until` (ms), and tell what it became."""
     example = memory(customer).example
     if 0 < example.deadline <= until:
-        _close(customer, example, 0, effects)
+        _close(customer, example, effects)
+
+
+def united(mine: Example, other: Example) -> Example:
+    """Of two who are one, the example that was opened first: what either bought is in its day."""
+    first, *later = sorted((mine, other), key=lambda one: one.opened or math.inf)
+    first.label |= any(one.label for one in later)
+    return first
 
 
 def _inputs(data: bytes) -> list[float]:
@@ -56,10 +63,10 @@ def _inputs(data: bytes) -> list[float]:
     return list(layout.unpack(data.ljust(layout.size, b"\0")))
 
 
-def _close(customer: Customer, example: Example, label: int, effects: Effects) -> None:
+def _close(customer: Customer, example: Example, effects: Effects) -> None:
     effects.examples.append({
         "model": MODEL, "id": f"{customer.cid}:{example.opened}", "cid": customer.cid,
-        "at": example.opened, "features": _inputs(example.inputs), "label": label,
+        "at": example.opened, "features": _inputs(example.inputs), "label": example.label,
         "score": example.score, "model_version": example.version,
     })  # fmt: skip
     write(customer).example = Example()

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from engine import membership, returns, risking
+from engine import examples, membership, returns, risking
 from engine.effects import Effects, Letter, Moment
 from engine.erasure import ask
 from engine.holdings import count_once, emitter
@@ -128,8 +128,7 @@ def _unite(customer: Customer, body: dict[str, Any], moment: Moment, effects: Ef
     write(customer)
     unite_seen(mine.seen, left.seen)
     unite(Turn(customer, moment, effects), left.journey)
-    if not mine.example.opened:
-        mine.example = left.example
+    mine.example = examples.united(mine.example, left.example)
     united(customer, effects)
     membership.unite(customer, left.journey, body["at"], moment, effects)
     for alias in aliases:

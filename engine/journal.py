@@ -154,6 +154,7 @@ class Example(msgspec.Struct, array_like=True):
     deadline: int = 0
     score: float = 0.0
     version: str = ""
+    label: int = 0  # 1 once he has bought; told at the deadline
 
 
 class Look(msgspec.Struct, array_like=True):

@@ -60,7 +60,7 @@ class Learner:
         return self._progress.metrics()
 
     def weights(self) -> dict[str, Any]:
-        """What Scorer reads, once there are ten of either kind: the first day's are all yeses."""
+        """What Scorer reads, once there are ten of either kind: fewer say little."""
         yeses = self._progress.positives
         return self._fitted() if min(yeses, self.examples - yeses) >= LEAST_OF_EACH else {}
 

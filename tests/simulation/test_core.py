@@ -146,16 +146,43 @@ async def test_ids_do_not_depend_on_batches_nor_on_who_is_at_hand(batch, warm):
     assert await told(batch, warm) == await told(17, 0)
 
 
-async def test_a_purchase_within_a_day_closes_the_example_with_one_and_its_absence_with_zero():
+async def test_a_purchase_within_a_day_is_told_at_the_examples_deadline_as_its_absence_is():
     world = engine(NUDGE)
-    world.send(0, product_id="p1", userId="buyer")
+    for who in ("buyer", "looker", "late"):
+        world.send(0, product_id="p1", userId=who)
     world.send(HOUR, "Order Completed", order_id="o1", total=10, userId="buyer")
-    world.send(0, product_id="p1", userId="looker")
-    world.tick(2 * DAY)
+    world.send(2 * HOUR, product_id="p1", userId="buyer")
+    world.tick(DAY - HOUR)
     await world.run()
-    examples = [row for row in world.gathered("examples") if row["model"] == MODEL]
-    labels = {row["cid"]: row["label"] for row in examples}
-    assert labels == {"u:buyer": 1, "u:looker": 0}
+    assert labels(world) == {}
+    world.send(DAY + HOUR, "Order Completed", order_id="o2", total=10, userId="late")
+    world.tick(3 * DAY)
+    await world.run()
+    assert labels(world) == {"u:buyer": 1, "u:looker": 0, "u:late": 0}
+
+
+@pytest.mark.parametrize("buyer", ["visitor", "user", "united"])
+async def test_of_two_who_are_one_the_first_example_tells_what_either_bought(buyer):
+    world = engine(NUDGE)
+    visitor, user = {"anonymousId": "v"}, {"userId": "u"}
+    world.send(0, product_id="p1", **visitor)
+    world.send(HOUR, product_id="p1", **user)
+    buyers = {"visitor": visitor, "user": user}
+    if who := buyers.get(buyer):
+        world.send(2 * HOUR, "Order Completed", order_id="o1", total=10, **who)
+    world.send(3 * HOUR, type="identify", **visitor, **user)
+    await world.run()
+    if buyer == "united":
+        world.send(4 * HOUR, "Order Completed", order_id="o1", total=10, **user)
+    world.tick(3 * DAY)
+    await world.run()
+    rows = [row for row in world.gathered("examples") if row["model"] == MODEL]
+    assert [(row["cid"], row["at"], row["label"]) for row in rows] == [("u:u", START, 1)]
+
+
+def labels(world):
+    rows = [row for row in world.gathered("examples") if row["model"] == MODEL]
+    return {row["cid"]: row["label"] for row in rows}
 
 
 @pytest.mark.parametrize("batch", [1, 100])
