@@ -12,6 +12,7 @@ own ids absorb the repeat. The last record of a stream is never trimmed: it hold
 and its log time.
 """
 
+import math
 import secrets
 import time
 from collections.abc import Iterable, Sequence
@@ -98,7 +99,8 @@ class RedisLog:
     def __init__(self, url: str, shards: int) -> None:
         self.shards = shards
         self._redis = client(url)
-        self._fullness = 0.0
+        self._fullness = 0.0  # at the last look, and what was appended since
+        self._bound = math.inf  # maxmemory, bytes
         self._checked = float("-inf")
 
     async def append(self, items: Sequence[Append]) -> None:
@@ -120,14 +122,18 @@ class RedisLog:
             await calls.execute()
         except (RedisError, OSError) as error:
             raise _told(error) from error
+        self._fullness += sum(len(item.value) for item in items) / self._bound
 
     async def fullness(self) -> float:
-        """Used memory of its bound, 0 to 1; at most one look a second, ten when it is near."""
+        """Used memory of its bound, 0 to 1; at most one look a second, ten when it is near.
+
+        Between two looks what is appended here counts: a flood fills a small Redis within one.
+        """
         wait = MEMORY_CHECK_SECONDS if self._fullness < NEAR else MEMORY_CHECK_SECONDS / 10
         if time.monotonic() - self._checked >= wait:
             memory = await self._redis.info("memory")
-            bound = memory["maxmemory"]
-            self._fullness = memory["used_memory"] / bound if bound else 0.0
+            self._bound = memory["maxmemory"] or math.inf
+            self._fullness = memory["used_memory"] / self._bound
             self._checked = time.monotonic()
         return self._fullness
 

@@ -214,6 +214,22 @@ class TestRedisLog:
             await log.close()
             server.stop()
 
+    async def test_what_it_appends_between_two_looks_at_the_memory_counts(
+        self, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("engine.logs.redis.MEMORY_CHECK_SECONDS", 3600.0)
+        server = start_redis(tmp_path_factory.mktemp("r"), maxmemory="20mb")
+        log = RedisLog(server.url, SHARDS)
+        try:
+            await log.append([item(0, "x")])
+            assert type(await fill(log, "wait outside")) is LogFull
+            with server.client() as client:
+                memory = client.info("memory")
+            assert 0.6 < memory["used_memory"] / memory["maxmemory"] < 0.95
+        finally:
+            await log.close()
+            server.stop()
+
     async def test_away_is_told_as_away_and_passes(
         self, tmp_path_factory: pytest.TempPathFactory
     ) -> None:
