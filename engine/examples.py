@@ -52,8 +52,8 @@ def expire(customer: Customer, until: int, effects: Effects) -> None:
 
 def united(mine: Example, other: Example) -> Example:
     """Of two who are one, the example that was opened first: what either bought is in its day."""
-    first, *later = sorted((mine, other), key=lambda one: one.opened or math.inf)
-    first.label |= any(one.label for one in later)
+    first, later = sorted((mine, other), key=lambda one: one.opened or math.inf)
+    first.label |= later.label
     return first
 
 

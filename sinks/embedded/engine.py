@@ -219,11 +219,14 @@ class Engine:
         self.limits = limits
         self._spool = spool
         self._path = str(folder)
-        self._keeper = Connection(self._path, self._spool)
+        self._keeper = self._connect()
         self._sessions: dict[str, _Session] = {}
         self._lock = threading.Lock()
         facts = self._keeper.whole("SELECT version(), timezone(), hostName()").data.decode()
         self.version, self.timezone, self.host = facts.rstrip("\n").split("\t")
+
+    def _connect(self) -> Connection:
+        return Connection(self._path, self._spool)
 
     @property
     def defaults(self) -> dict[str, str]:
@@ -239,7 +242,7 @@ class Engine:
     ) -> Iterator[Connection]:
         """A connection of one's own, or a session's, which nobody else has meanwhile."""
         if not session_id:
-            fresh = Connection(self._path, self._spool)
+            fresh = self._connect()
             try:
                 yield fresh
             finally:
@@ -274,7 +277,7 @@ class Engine:
                         "TOO_MANY_SIMULTANEOUS_QUERIES",
                         f"Too many sessions: {self.limits.sessions} are open",
                     )
-                connection = Connection(self._path, self._spool)
+                connection = self._connect()
                 connection.set(self.defaults)
                 session = _Session(connection, timeout, time.monotonic())
                 self._sessions[session_id] = session

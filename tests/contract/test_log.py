@@ -1,8 +1,10 @@
 """What every log promises, asked of each: Redis Streams and Kafka, in wall time and record time."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 import redis.asyncio as aioredis
@@ -200,9 +202,7 @@ class TestRedisLog:
         self, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("engine.logs.redis.MEMORY_CHECK_SECONDS", 0.0)
-        server = start_redis(tmp_path_factory.mktemp("r"), maxmemory="20mb")
-        log = RedisLog(server.url, SHARDS)
-        try:
+        async with alone(tmp_path_factory.mktemp("r"), maxmemory="20mb") as (_, log):
             await log.append([item(0, "x")])
             assert type(await fill(log, "wait outside")) is LogFull
             assert 0.7 < await log.fullness() < 0.85
@@ -210,32 +210,22 @@ class TestRedisLog:
             assert type(await fill(log, "is shut")) is LogAway
             assert 0.8 < await log.fullness() < 0.95
             await log.append([Append(0, TICK, b'{"at":2}')])
-        finally:
-            await log.close()
-            server.stop()
 
     async def test_what_it_appends_between_two_looks_at_the_memory_counts(
         self, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("engine.logs.redis.MEMORY_CHECK_SECONDS", 3600.0)
-        server = start_redis(tmp_path_factory.mktemp("r"), maxmemory="20mb")
-        log = RedisLog(server.url, SHARDS)
-        try:
+        async with alone(tmp_path_factory.mktemp("r"), maxmemory="20mb") as (server, log):
             await log.append([item(0, "x")])
             assert type(await fill(log, "wait outside")) is LogFull
             with server.client() as client:
                 memory = client.info("memory")
             assert 0.6 < memory["used_memory"] / memory["maxmemory"] < 0.95
-        finally:
-            await log.close()
-            server.stop()
 
     async def test_away_is_told_as_away_and_passes(
         self, tmp_path_factory: pytest.TempPathFactory
     ) -> None:
-        server = start_redis(tmp_path_factory.mktemp("r"))
-        log = RedisLog(server.url, SHARDS)
-        try:
+        async with alone(tmp_path_factory.mktemp("r")) as (server, log):
             await log.append([item(0, "a")])
             server.kill()
             for attempt in (log.append([item(0, "b")]), log.read(0, 0, 1), log.ends()):
@@ -244,9 +234,20 @@ class TestRedisLog:
             server.restart()
             await log.append([item(0, "b")])
             assert await values(log, 0) == ["a", "b"]
-        finally:
-            await log.close()
-            server.stop()
+
+
+@contextlib.asynccontextmanager
+async def alone(
+    folder: Path, maxmemory: str = "512mb"
+) -> AsyncIterator[tuple[RedisProcess, RedisLog]]:
+    """A log on a Redis of its own."""
+    server = start_redis(folder, maxmemory)
+    log = RedisLog(server.url, SHARDS)
+    try:
+        yield server, log
+    finally:
+        await log.close()
+        server.stop()
 
 
 async def fill(log: RedisLog, told: str) -> LogAway:

@@ -176,13 +176,16 @@ async def test_of_two_who_are_one_the_first_example_tells_what_either_bought(buy
         world.send(4 * HOUR, "Order Completed", order_id="o1", total=10, **user)
     world.tick(3 * DAY)
     await world.run()
-    rows = [row for row in world.gathered("examples") if row["model"] == MODEL]
-    assert [(row["cid"], row["at"], row["label"]) for row in rows] == [("u:u", START, 1)]
+    told = [(row["cid"], row["at"], row["label"]) for row in examples(world)]
+    assert told == [("u:u", START, 1)]
+
+
+def examples(world):
+    return [row for row in world.gathered("examples") if row["model"] == MODEL]
 
 
 def labels(world):
-    rows = [row for row in world.gathered("examples") if row["model"] == MODEL]
-    return {row["cid"]: row["label"] for row in rows}
+    return {row["cid"]: row["label"] for row in examples(world)}
 
 
 @pytest.mark.parametrize("batch", [1, 100])
@@ -204,7 +207,7 @@ async def test_an_example_alone_wakes_nobody_for_a_day_yet_who_comes_closes_it(b
 
 
 def closed(world):
-    rows = [row for row in world.gathered("examples") if row["model"] == MODEL]
+    rows = examples(world)
     assert not any(row["label"] for row in rows)
     return {(row["cid"], row["at"]) for row in rows}
 
